@@ -1,0 +1,53 @@
+"""What a detector is: it compares two summaries of one feature and returns numbers; it does not judge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from detectors.profile import FeatureProfile
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a detector measured on one feature.
+
+    Attributes:
+        statistic: the number its literature defines, finite.
+        p_value: probability of a statistic this large without drift, in [0, 1]; None where there is none.
+        effect: the statistic corrected for sample size, held against the thresholds; the statistic if None.
+        detail: one short phrase for people, or empty.
+    """
+
+    statistic: float
+    p_value: float | None = None
+    effect: float | None = None
+    detail: str = ""
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """The plug-in protocol, entry-point group `driftcatcher.detectors`.
+
+    A detector is a class whose instances are made with the parameters of its table in the configuration
+    (a frozen dataclass is the natural form: unknown parameters are then refused by name).
+
+    Attributes:
+        name: short, lower case, as in the configuration.
+        moderate: effect above which drift is moderate.
+        significant: effect above which drift is significant.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def moderate(self) -> float: ...
+
+    @property
+    def significant(self) -> float: ...
+
+    def score(self, reference: FeatureProfile, current: FeatureProfile) -> Score | None:
+        """Compare a feature's reference summary with the batch's; None where the detector does not apply."""
+        ...

@@ -1,0 +1,288 @@
+"""The baseline of a model version: summary and schema of its training features, small enough to go with it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import repeat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from detectors.cells import look_like_dates, some_names, unique_names
+from detectors.columns import series_categories, series_numbers
+from detectors.errors import DataError
+from detectors.packing import pack_profile, unpack_profile
+from detectors.profile import FeatureProfile, Profile, categorical_profile, numeric_profile
+from detectors.source import Advance, Chunk, Progress, read_frame, stream
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_MAX_CATEGORIES = 1000  # of a text column; above, it is an identifier and no feature
+_MAX_FORCED = 10_000  # of a column that the caller calls categorical
+_WORKERS = min(4, os.cpu_count() or 1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Baseline:
+    """What the training features of one model version looked like.
+
+    Attributes:
+        profile: their summary; `profile.features` is the schema.
+        model / version: whose baseline it is.
+        created_at: when it was fitted, UTC.
+        ignored: columns that are no features: label, period, identifiers, and what was left out.
+        notes: what was left out and why, one sentence each.
+    """
+
+    profile: Profile
+    model: str
+    version: str
+    created_at: datetime
+    ignored: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        return self.profile.rows
+
+    @property
+    def features(self) -> Mapping[str, FeatureProfile]:
+        """Feature name -> its summary, in the order of the columns."""
+        return self.profile.features
+
+    @property
+    def numeric(self) -> tuple[str, ...]:
+        return tuple(name for name, part in self.features.items() if part.kind == "numeric")
+
+    @property
+    def categorical(self) -> tuple[str, ...]:
+        return tuple(name for name, part in self.features.items() if part.kind == "categorical")
+
+    @classmethod
+    def fit(
+        cls,
+        data: pd.DataFrame | Path | str | Sequence[Path | str],
+        *,
+        label: str | None = None,
+        ignore: Sequence[str] = (),
+        categorical: Sequence[str] = (),
+        period: str | None = None,
+        model: str = "",
+        version: str = "",
+        progress: Progress | None = None,
+    ) -> Baseline:
+        """Learn cells, categories and schema from training data.
+
+        Columns of text with more than 1,000 distinct values or mostly distinct ones (identifiers), dates, and
+        columns without a finite value are left out; `notes` says so.
+
+        Args:
+            data: a frame, a file, or several files with the same columns.
+            label: the target column; not a feature.
+            ignore: other columns that are no features.
+            categorical: columns that are categories even if they look like numbers.
+            period: a column (date, day, number of a run ...) that orders the data in time. Drift then has to
+                exceed the variation among the reference's own periods. Never inferred from the order of rows.
+            model / version: whose baseline this is.
+
+        Raises:
+            DataError: a file cannot be used, there are no rows or no features, or `period` does not exist.
+        """
+        if isinstance(ignore, str) or isinstance(categorical, str):
+            raise TypeError('ignore and categorical are lists of names: ["a"], not "a"')
+        # names as a header is read: " Label" is "Label", and column 1 of a frame is "1"
+        label, period = (None if name is None else str(name).strip() for name in (label, period))
+        ignore, categorical = ([str(name).strip() for name in some] for some in (ignore, categorical))
+        frame = _frame(data, categorical, progress)
+        names = list(frame.columns)
+        if period is not None and period not in names:
+            raise DataError(
+                "columns", f'the period column "{period}" is not in the data: it has {some_names(names)}'
+            )
+        outside = [c for c in dict.fromkeys([label, *ignore, period]) if c is not None]
+        notes = list(frame.attrs.get("notes", []))
+        if absent := [c for c in dict.fromkeys([*outside, *categorical]) if c not in names]:
+            notes.append(f"not in the data, so of no effect: {some_names(absent)}")
+        features: dict[str, FeatureProfile] = {}
+        for name in (c for c in names if c not in outside):
+            part, note = _learn(frame[name], str(name), name in categorical)
+            if part is not None:
+                features[str(name)] = part
+            else:
+                outside.append(name)
+            if note:
+                notes.append(note)
+        if not features:
+            raise DataError("columns", f"no column can be a feature: the data has {some_names(names)}")
+        if period is not None:
+            from detectors.variation import with_variation
+
+            features = with_variation(frame, period, features)
+        profile = Profile(len(frame), features, columns=tuple(str(c) for c in names))
+        now = datetime.now(UTC)
+        return cls(profile, model, version, now, tuple(str(c) for c in outside), tuple(notes))
+
+    def with_version(self, version: str, model: str | None = None) -> Baseline:
+        """The same baseline under another version (and model)."""
+        return replace(self, version=version, model=self.model if model is None else model)
+
+    def save(self, path: Path | str) -> None:
+        """Write it to one file, at once or not at all."""
+        path = Path(path)
+        extra = {
+            "model": self.model,
+            "version": self.version,
+            "created_at": self.created_at.isoformat(),
+            "ignored": self.ignored,
+            "notes": self.notes,
+        }
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(pack_profile(self.profile, extra))
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+    @classmethod
+    def load(cls, path: Path | str) -> Baseline:
+        """Read a saved baseline; DataError "unreadable" if there is none or it is damaged."""
+        try:
+            data = Path(path).read_bytes()
+        except OSError as error:
+            raise DataError(
+                "unreadable", f"baseline {path} cannot be read: {error.strerror or error}"
+            ) from None
+        try:
+            profile, extra = unpack_profile(data)
+            return cls(
+                profile=profile,
+                model=extra["model"],
+                version=extra["version"],
+                created_at=datetime.fromisoformat(extra["created_at"]),
+                ignored=tuple(extra["ignored"]),
+                notes=tuple(extra["notes"]),
+            )
+        except DataError as error:
+            raise DataError(error.kind, f"baseline {path}: {error.message}") from None
+        except (KeyError, TypeError, ValueError):
+            raise DataError("unreadable", f"{path} is a profile but not a baseline") from None
+
+
+def profile_batch(
+    baseline: Baseline, source: pd.DataFrame | Path | str, *, progress: Advance | None = None
+) -> Profile:
+    """Summarize a batch in the cells of the baseline, in bounded memory.
+
+    Raises:
+        DataError: the source cannot be used, or ("columns") has none of the features.
+    """
+    features = baseline.features
+    numeric, categorical = frozenset(baseline.numeric), frozenset(baseline.categorical)
+    source_stream = stream(source, numeric, categorical, progress=progress)
+    columns = source_stream.columns
+    present = {name: part for name, part in features.items() if name in columns}
+    missing = tuple(name for name in features if name not in columns)
+    if not present:
+        raise DataError(
+            "columns",
+            f"{source_stream.name} has none of the {len(features)} features ({some_names(list(features))}); "
+            f"its columns are {some_names(columns)}: is it the right file, with a header?",
+        )
+    extra = tuple(c for c in columns if c not in features and c not in baseline.ignored)
+    totals: dict[str, FeatureProfile] = {}
+    parts: Iterable[FeatureProfile] = [part.empty() for part in present.values()]
+    rows = 0
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        for chunk in source_stream:
+            rows += chunk.rows
+            # one chunk is counted while the next is parsed
+            totals = dict(zip(present, parts, strict=True))
+            parts = pool.map(_count, totals.values(), present.values(), repeat(chunk))
+        totals = dict(zip(present, parts, strict=True))
+    notes = list(source_stream.notes)
+    if extra:
+        many = len(extra) > 1
+        notes.append(
+            f"{len(extra)} column{'s' * many} that the baseline does not know {'were' if many else 'was'} ignored: "
+            f"{some_names(extra)}"
+        )
+    return Profile(rows, totals, columns, missing, extra, tuple(notes), tuple(source_stream.errors))
+
+
+def _count(total: FeatureProfile, cells: FeatureProfile, chunk: Chunk) -> FeatureProfile:
+    values = chunk.numeric[cells.name] if cells.kind == "numeric" else chunk.categorical[cells.name]
+    return total.merge(cells.summarize(values, chunk.invalid.get(cells.name, 0)))
+
+
+def _frame(
+    data: pd.DataFrame | Path | str | Sequence[Path | str],
+    categorical: Sequence[str],
+    progress: Progress | None,
+) -> pd.DataFrame:
+    import pandas as pd
+
+    if not isinstance(data, pd.DataFrame):
+        return read_frame(data, categorical=categorical, progress=progress)
+    if not len(data):
+        raise DataError("no_rows", "the frame has no rows: a baseline needs training data")
+    names, notes = unique_names(str(c) for c in data.columns)
+    frame = data.set_axis(list(names), axis=1)
+    frame.attrs["notes"] = [*data.attrs.get("notes", []), *notes]
+    return frame
+
+
+def _learn(column: pd.Series, name: str, forced: bool) -> tuple[FeatureProfile | None, str]:
+    """The summary of a column, or None and the reason to leave it out."""
+    import pandas as pd
+
+    kind = column.dtype
+    number_like = pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind)
+    if number_like and not forced:
+        return _learn_numbers(name, *series_numbers(column))
+    if pd.api.types.is_datetime64_any_dtype(kind) and not forced:
+        return None, f'column "{name}" holds dates: left out'
+    words = series_categories(column)
+    distinct = {word for word in words.tolist() if word is not None}
+    filled = int(sum(word is not None for word in words))
+    if not filled:
+        return None, f'column "{name}" has no values: left out'
+    if not forced:
+        if not pd.api.types.is_bool_dtype(kind):
+            floats, bad = series_numbers(column)
+            if bad <= 0.1 * filled:
+                return _learn_numbers(name, floats, bad)
+        if look_like_dates(sorted(distinct)[:200]):
+            return None, f'column "{name}" holds dates: left out'
+        if len(distinct) > _MAX_CATEGORIES or (len(distinct) > 50 and len(distinct) > 0.5 * filled):
+            return (
+                None,
+                f'column "{name}" has {len(distinct):,} distinct texts, as an identifier has: left out',
+            )
+    if len(distinct) > _MAX_FORCED:
+        return None, f'column "{name}" has more than {_MAX_FORCED:,} categories: left out'
+    return categorical_profile(name, words), ""
+
+
+def _learn_numbers(name: str, floats: np.ndarray, bad: int) -> tuple[FeatureProfile | None, str]:
+    finite = floats[np.isfinite(floats)]
+    if not len(finite):
+        return None, f'column "{name}" has no finite values: left out'
+    note = ""
+    if (
+        len(finite) == len(floats) > 50
+        and (finite == np.floor(finite)).all()
+        and (np.diff(finite) == 1).all()
+    ):
+        note = f'column "{name}" counts the rows: if it is no feature, name it among the ignored columns'
+    return numeric_profile(name, floats, bad), note

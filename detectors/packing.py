@@ -1,0 +1,96 @@
+"""Profiles as compact bytes: one npz archive without pickles, JSON for the small things."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from detectors.errors import DataError
+from detectors.profile import FeatureProfile, Profile
+
+_FORMAT = 1
+_SCALARS = (
+    *("name", "kind", "rows", "missing", "invalid", "finite", "mean", "m2", "minimum", "maximum"),
+    *("known", "unseen", "unseen_rows", "variation"),
+)
+_TABLE = ("columns", "missing_columns", "extra_columns", "notes", "errors")
+
+
+def pack_profile(profile: Profile, extra: Mapping[str, Any] | None = None) -> bytes:
+    """A profile, and JSON of one's own beside it, as bytes."""
+    parts = list(profile.features.values())
+    features = []
+    for part in parts:
+        record = {key: getattr(part, key) for key in _SCALARS}
+        record |= {"unseen": dict(part.unseen), "variation": dict(part.variation)}
+        record |= {"grid": len(part.grid), "cells": np.searchsorted(part.grid, part.edges).tolist()}
+        features.append(record)
+    meta = {"format": _FORMAT, "extra": dict(extra or {}), "rows": profile.rows, "features": features}
+    meta |= {key: getattr(profile, key) for key in _TABLE}
+    grids = np.concatenate([np.empty(0), *(p.grid for p in parts)])
+    arrays = {
+        "meta": np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8),
+        # bytes of the same rank side by side: neighbouring quantiles share their leading ones
+        "grid": np.ascontiguousarray(grids.astype("<f8").view(np.uint8).reshape(-1, 8).T),
+        "below": _delta([p.below for p in parts]),
+        "at_most": _delta([p.at_most - p.below for p in parts]),
+        "counts": _delta([p.counts for p in parts]),
+    }
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def unpack_profile(data: bytes) -> tuple[Profile, dict[str, Any]]:
+    """The inverse of `pack_profile`: the profile and the extra JSON."""
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            arrays = {key: archive[key] for key in ("meta", "grid", "below", "at_most", "counts")}
+        meta = json.loads(arrays["meta"].tobytes())
+        if meta["format"] != _FORMAT:
+            raise DataError(
+                "unreadable", f"a profile of format {meta['format']}: this version reads {_FORMAT}"
+            )
+        features = _features(meta["features"], arrays)
+        table = {key: tuple(meta[key]) for key in _TABLE}
+        return Profile(rows=meta["rows"], features=features, **table), meta["extra"]
+    except Exception as error:  # damaged bytes: NumPy, zipfile, zlib and tokenize each raise their own
+        if isinstance(error, DataError):
+            raise
+        raise DataError(
+            "unreadable", f"not a profile, or a damaged one ({type(error).__name__}: {error})"
+        ) from None
+
+
+def _features(records: list[dict[str, Any]], arrays: Mapping[str, np.ndarray]) -> dict[str, FeatureProfile]:
+    grids = np.ascontiguousarray(arrays["grid"].T).view("<f8").ravel().astype(np.float64)
+    below, atoms, counts = (arrays[key].astype(np.int64) for key in ("below", "at_most", "counts"))
+    features, at, seen = {}, 0, 0
+    for record in records:
+        points, cells, words = record.pop("grid"), record.pop("cells"), len(record["known"])
+        grid = grids[at : at + points]
+        under = np.cumsum(below[at : at + points])
+        part = FeatureProfile(
+            **{**record, "known": tuple(record["known"])},
+            grid=grid,
+            edges=grid[np.array(cells, dtype=np.int64)],
+            below=under,
+            at_most=under + np.cumsum(atoms[at : at + points]),
+            counts=np.cumsum(counts[seen : seen + words]),
+        )
+        features[part.name] = part
+        at, seen = at + points, seen + words
+    return features
+
+
+def _delta(parts: list[np.ndarray]) -> np.ndarray:
+    """Differences within each part, one after the other, in the smallest integer type that holds them."""
+    joined = np.concatenate([np.empty(0, np.int64), *(np.diff(p, prepend=0) for p in parts)])
+    for kind in (np.int8, np.int16, np.int32):
+        if not len(joined) or (np.iinfo(kind).min <= joined.min() and joined.max() <= np.iinfo(kind).max):
+            return joined.astype(kind)
+    return joined

@@ -1,0 +1,93 @@
+"""What a check found: frozen types that flow from the verdict to Slack, the command line and SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Verdict = Literal["stable", "warning", "drift", "insufficient_data", "broken_feed"]
+Recommendation = Literal["none", "investigate", "label", "retrain"]
+Severity = Literal["none", "moderate", "significant"]
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureDrift:
+    """One detector's finding on one feature.
+
+    Attributes:
+        feature: column name as in the baseline (stripped).
+        detector: name of the detector that measured.
+        statistic: the detector's number as its literature defines it (PSI, D, ...).
+        effect: the size-corrected statistic that the thresholds are held against (PSI* for PSI).
+        p_value: probability of a statistic this large without drift, None where the detector has none.
+        severity: none, moderate or significant, after the correction for many features.
+        drifted: severity is not none.
+        detail: one plain phrase for people: what changed ("median 12 → 88", "missing 0 % → 41 %").
+    """
+
+    feature: str
+    detector: str
+    statistic: float
+    effect: float
+    p_value: float | None
+    severity: Severity
+    drifted: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DriftReport:
+    """The verdict on one batch against one baseline.
+
+    Attributes:
+        verdict: stable, warning (moderate drift), drift (significant), insufficient_data or broken_feed.
+        recommendation: none, investigate, label or retrain.
+        overall_psi: mean PSI over the features (uncorrected); None where no PSI was measured.
+        rows: data rows of the batch.
+        features: one entry for each feature and detector, worst first.
+        errors: what could not be measured and why, one sentence each.
+        notes: what was read on purpose in a certain way (extra columns ignored, names repeated ...).
+        rows_needed: with insufficient_data, the rows that would do.
+        baseline_version: version of the model that the baseline belongs to.
+        policy: calibrated or classic.
+        unmeasured: features that no detector could measure, since each that was asked failed.
+    """
+
+    verdict: Verdict
+    recommendation: Recommendation
+    overall_psi: float | None
+    rows: int
+    features: tuple[FeatureDrift, ...]
+    errors: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    rows_needed: int | None = None
+    baseline_version: str = ""
+    policy: str = "calibrated"
+    unmeasured: tuple[str, ...] = ()
+
+    @property
+    def drifted(self) -> tuple[FeatureDrift, ...]:
+        """The findings that count as drift, worst first."""
+        return tuple(f for f in self.features if f.drifted)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain JSON types; `from_dict` reads it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> DriftReport:
+        """The inverse of `to_dict`, also after a round trip through JSON."""
+        features = tuple(FeatureDrift(**f) for f in data["features"])
+        lists = {k: tuple(data.get(k, ())) for k in ("errors", "notes", "unmeasured")}
+        return cls(**{**data, **lists, "features": features})
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a feature and detector, with the fields of `FeatureDrift` as columns, worst first."""
+        import pandas as pd
+
+        columns = list(FeatureDrift.__dataclass_fields__)
+        return pd.DataFrame([asdict(f) for f in self.features], columns=columns)
