@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import hashlib
+import struct
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainers.base import Schema
+from trainers.fingerprint import on_holdout, row_keys
+
+SCHEMA = Schema(numeric=("b", "a"), coded=("code",), text=("word",))
+numbers = st.floats(width=32) | st.integers(-1000, 1000).map(float)
+rows = st.lists(st.tuples(numbers, numbers, st.sampled_from([6.0, 17.0]), st.text(max_size=3)), min_size=1)
+
+
+def table(cells: list[tuple[float, float, float, str]]) -> pd.DataFrame:
+    return pd.DataFrame(cells, columns=["a", "b", "code", "word"])
+
+
+def test_the_key_is_blake2b_over_the_features_in_order_of_their_names():
+    # Written down here by hand: a side once given must never change, or hold-out rows would be trained on.
+    frame = pd.DataFrame({"b": [2.0], "a": [1.5], "code": [6.0], "word": ["tcp"]})
+    digest = hashlib.blake2b(struct.pack("<fff", 1.5, 2.0, 6.0) + b"\x1ftcp", digest_size=8).digest()
+    assert row_keys(frame, SCHEMA)[0] == int.from_bytes(digest, "little")
+
+
+@given(rows, st.randoms())
+def test_keys_do_not_depend_on_the_order_of_rows_and_columns(cells, random):
+    frame = table(cells)
+    keys = row_keys(frame, SCHEMA)
+    order = list(range(len(frame)))
+    random.shuffle(order)
+    moved = frame.iloc[order][["word", "b", "code", "a"]].reset_index(drop=True)
+    other = Schema(numeric=("a", "b"), coded=("code",), text=("word",))
+    assert list(row_keys(moved, other)) == [keys[i] for i in order]
+
+
+@given(st.lists(st.integers(-(2**24), 2**24), min_size=1))
+def test_keys_do_not_depend_on_the_type_of_a_number(values):
+    schema = Schema(numeric=("a",))
+    expected = row_keys(pd.DataFrame({"a": np.array(values, dtype="int64")}), schema)
+    for dtype in ("float64", "float32", "int32", "Int64"):
+        assert list(row_keys(pd.DataFrame({"a": pd.array(values, dtype=dtype)}), schema)) == list(expected)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [(0.0, -0.0), (np.nan, np.inf), (np.nan, -np.inf), (0.1, 0.1 + 1e-17)]
+)
+def test_noise_of_writing_a_number_changes_no_key(one, other):
+    schema = Schema(numeric=("a",))
+    assert row_keys(pd.DataFrame({"a": [one]}), schema) == row_keys(pd.DataFrame({"a": [other]}), schema)
+
+
+def word_key(*cells: str | None) -> int:
+    frame = pd.DataFrame([cells], columns=["u", "v"], dtype=object)
+    return int(row_keys(frame, Schema(text=("u", "v")))[0])
+
+
+def test_different_texts_have_different_keys():
+    assert word_key("x", None) != word_key(None, "x")
+    assert word_key("a", "b") != word_key("ab", None)
+    assert word_key("a", "b") != word_key("b", "a")
+
+
+def test_an_empty_text_is_a_missing_one():
+    assert word_key("", "x") == word_key(None, "x")
+
+
+def test_three_in_ten_rows_are_held_out():
+    keys = row_keys(pd.DataFrame({"a": np.arange(20_000.0)}), Schema(numeric=("a",)))
+    # 0.30 +- 4 standard deviations of a binomial share
+    assert on_holdout(keys).mean() == pytest.approx(0.30, abs=4 * (0.3 * 0.7 / 20_000) ** 0.5)

@@ -1,0 +1,34 @@
+"""Which code trained a model."""
+
+from __future__ import annotations
+
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+
+def code_version() -> str:
+    """The git commit of this source tree, "+dirty" where tracked files differ; else "driftcatcher 1.2.3"."""
+    here = Path(__file__).resolve()
+    # An installed copy may lie inside somebody's repository without being part of it.
+    if _git(here.parent, "ls-files", "--error-unmatch", here.name) and (
+        commit := _git(here.parent, "rev-parse", "HEAD")
+    ):
+        return commit + (
+            "+dirty" if _git(here.parent, "status", "--porcelain", "--untracked-files=no") else ""
+        )
+    try:
+        return f"driftcatcher {metadata.version('driftcatcher')}"
+    except metadata.PackageNotFoundError:
+        return "driftcatcher, not installed"
+
+
+def _git(folder: Path, *command: str) -> str:
+    """What git prints, empty where there is no git or no answer."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *command], capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

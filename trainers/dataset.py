@@ -1,0 +1,419 @@
+"""OLD + NEW labelled files as training rows and hold-outs that never mix, across files and retrains."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from detectors.cells import some_names
+from detectors.columns import series_categories
+from detectors.source import read_frame, sha256_file
+from detectors.verdict import BROKEN_SHARE
+from trainers.base import DataFile, LabelSpec, Progress, Schema, TrainingError, quiet
+from trainers.fingerprint import on_holdout, row_keys
+from trainers.labels import read_labels
+from trainers.schema import learn_schema, typed_features
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Side = Literal["old", "new"]
+_CHANCE = 0.006  # how likely an empty column may be by chance, over all columns: the level of the verdict
+_COPIED = 0.95  # share of the rows that come once which two files share where one is a copy of the other
+_RARE_ROWS = 30  # fewer such rows tell nothing
+_USUAL_SHARE = (0.2, 0.4)  # of the rows held out, from so many rows on
+_SOME_ROWS = 200
+_FEW_ROWS = 30  # a hold-out below this is used, and said to be small
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """What a model is trained and measured on.
+
+    Attributes:
+        train_x / train_y: rows of the training side of all files, in an order that depends on the rows alone.
+        holdouts: "old" and, where new rows fell on that side, "new": features and labels.
+        schema: the feature columns.
+        files: every file used, old ones first, each content once.
+        duplicates: rows of a file that an earlier file held already, in every column; they are dropped.
+        conflicts: rows with the same features as a row with the other label; they are kept. With new files
+            only new rows are counted, else all.
+        new_rows: training rows that come from the new files.
+        periods: the period of each training row, where the specification names such a column.
+        notes: what was read in a certain way on purpose, one sentence each.
+    """
+
+    train_x: pd.DataFrame
+    train_y: np.ndarray
+    holdouts: Mapping[Side, tuple[pd.DataFrame, np.ndarray]]
+    schema: Schema
+    files: tuple[DataFile, ...]
+    duplicates: int
+    conflicts: int
+    new_rows: int
+    periods: pd.Series | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """One file as read."""
+
+    file: DataFile
+    frame: pd.DataFrame
+    labels: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """All rows of all files, duplicates gone; arrays of shape (rows,).
+
+    `keys` decide the side; `exact` hashes the features to the last bit; `new` is true for rows of new files.
+    """
+
+    features: pd.DataFrame
+    labels: np.ndarray
+    keys: np.ndarray
+    exact: np.ndarray
+    new: np.ndarray
+    periods: pd.Series | None
+    duplicates: int
+    conflicts: int
+
+    def part(self, mask: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:
+        return self.features.loc[mask].reset_index(drop=True), self.labels[mask]
+
+
+def build(
+    old: Sequence[Path | DataFile],
+    new: Sequence[Path | DataFile],
+    spec: LabelSpec,
+    *,
+    schema: Schema | None = None,
+    owner: str = "",
+    progress: Progress = quiet,
+) -> TrainingData:
+    """Read, label, de-duplicate and split.
+
+    Args:
+        old: the base files.
+        new: the newly labelled files. In both, a `DataFile` must still have the content it had.
+        spec: how the files are labelled.
+        schema: the features of the champion; learned from the old files if None.
+        owner: whose data the old files are, for messages ("flows version 3").
+        progress: told which file is read.
+
+    Raises:
+        TrainingError: the data cannot be trained on; the message names file and column.
+        DataError: a file cannot be read.
+    """
+    if not old:
+        raise TrainingError("no base data was named: give at least one labelled file")
+    olds = [_read(file, spec, f"{owner or 'the model'} was trained on it", progress) for file in old]
+    news = [_read(file, spec, "it was chosen", progress) for file in new]
+    notes = [note for table in olds + news for note in table.frame.attrs.get("notes", ())]
+    champion = schema is not None
+    if schema is None:
+        schema, said = learn_schema([table.frame for table in olds], spec)
+        notes += said
+    elif clash := [name for name in schema.features if name in spec.outside or name == spec.column]:
+        raise TrainingError(
+            f"{owner or 'the current model'} was trained on {_some(clash)}, which the configuration "
+            "now ignores or uses as label: put it back, or start anew with `driftcatcher train`"
+        )
+    rows = _join(olds, news, schema, spec, notes, judged=news if champion else olds + news)
+    return _split(rows, schema, olds, news, notes)
+
+
+def _read(file: Path | DataFile, spec: LabelSpec, since: str, progress: Progress) -> _Table:
+    path = Path(file.path if isinstance(file, DataFile) else file).absolute()
+    if isinstance(file, DataFile) and not path.is_file():
+        raise TrainingError(f"{path} is gone since {since}: put the file back")
+    digest = sha256_file(path)
+    if isinstance(file, DataFile) and digest != file.sha256:
+        raise TrainingError(
+            f"{path} has changed since {since} (SHA-256 {file.sha256[:12]}… then, "
+            f"{digest[:12]}… now): put the original back and give the changed rows as a new file"
+        )
+    progress(f"reading {path.name}")
+    frame = read_frame(path, categorical=(*spec.categorical, spec.column))
+    if sha256_file(path) != digest:
+        raise TrainingError(f"{path} was written to while it was read: try again when it is complete")
+    return _Table(DataFile(str(path), digest, len(frame)), frame, read_labels(frame, spec, str(path)))
+
+
+def _join(
+    olds: list[_Table],
+    news: list[_Table],
+    schema: Schema,
+    spec: LabelSpec,
+    notes: list[str],
+    *,
+    judged: list[_Table],
+) -> _Rows:
+    import pandas as pd
+
+    tables = olds + news
+    others = [name for name in olds[0].frame.columns if name != spec.column and name not in schema.features]
+    features, identities = [], []
+    for table in tables:
+        _check_columns(table, schema, others, spec, notes)
+        typed = typed_features(table.frame, schema, table.file.path, notes)
+        features.append(typed)
+        identities.append(_identity(table, typed, others))
+    joined = pd.concat(features, ignore_index=True)
+    _refuse_broken(tables, features, schema, judged)
+    labels = np.concatenate([table.labels for table in tables])
+    origin = np.repeat(np.arange(len(tables)), [len(table.frame) for table in tables])
+    exact = np.asarray(pd.util.hash_pandas_object(joined, index=False))
+    repeated = _held_before(np.concatenate(identities), exact, origin)
+    is_new = origin >= len(olds)
+    counted = is_new if news else np.ones(len(joined), dtype=bool)
+    conflicting = _conflicting(exact, labels) & ~repeated & counted
+    return _Rows(
+        features=joined.loc[~repeated].reset_index(drop=True),
+        labels=labels[~repeated],
+        keys=row_keys(joined, schema)[~repeated],
+        exact=exact[~repeated],
+        new=is_new[~repeated],
+        periods=_periods(tables, spec, notes, ~repeated),
+        duplicates=int((repeated & counted).sum()),
+        conflicts=int(conflicting.sum()),
+    )
+
+
+def _refuse_broken(
+    tables: list[_Table], features: list[pd.DataFrame], schema: Schema, judged: list[_Table]
+) -> None:
+    """Refuse a file with a column of wrong cells, or without values where the others have them.
+
+    "Missing" would tell the model which file a row is from, and so its label, and that would look like a gain on
+    the hold-outs too. What a champion was trained on already is not judged again: nobody could mend it.
+    """
+    alpha = _CHANCE / max(1, len(schema.features))
+    for table, own in zip(tables, features, strict=True):
+        if not any(table is one for one in judged):
+            continue
+        for name in schema.features:
+            empty = own[name].isna()
+            if not empty.any():
+                continue
+            written = np.array([cell is not None for cell in series_categories(table.frame[name])])
+            wrong = float((empty.to_numpy() & written).mean())
+            if wrong >= BROKEN_SHARE:
+                raise TrainingError(
+                    f'{table.file.path}: {100 * wrong:.0f} % of the cells in column "{name}" are not numbers, on which '
+                    "the model is trained: correct the column (a unit in the cells, a shifted column?)"
+                )
+            if not empty.all() or len(tables) == 1:
+                continue
+            others = [part[name].isna() for part in features if part is not own]
+            missing, rows = sum(int(part.sum()) for part in others), sum(map(len, others))
+            usual = missing < BROKEN_SHARE * rows  # a column that is mostly empty may be so in a whole file
+            if usual and len(own) * math.log((missing + 1) / (rows + 1)) < math.log(alpha):
+                raise TrainingError(
+                    f'{table.file.path}: column "{name}", on which the model is trained, has no values at all: '
+                    "fill it as in the other files, or train anew with it in `ignore`"
+                )
+
+
+def _check_columns(
+    table: _Table, schema: Schema, others: list[str], spec: LabelSpec, notes: list[str]
+) -> None:
+    columns = list(table.frame.columns)
+    if missing := [name for name in schema.features if name not in columns]:
+        raise TrainingError(
+            f"{table.file.path} lacks {_some(missing)}, on which the model is trained: "
+            "old and new files need the same feature columns"
+        )
+    known = {*schema.features, *others, *spec.outside, spec.column}
+    if extra := [name for name in columns if name not in known]:
+        notes.append(f"{table.file.path}: {_some(extra)} is not in the old data and was ignored")
+
+
+def _periods(tables: list[_Table], spec: LabelSpec, notes: list[str], kept: np.ndarray) -> pd.Series | None:
+    """The period of each kept row; missing where its file has none."""
+    import pandas as pd
+
+    if spec.period is None:
+        return None
+    lacking = [table for table in tables if spec.period not in table.frame.columns]
+    if len(lacking) == len(tables):
+        raise TrainingError(
+            f'no labelled file has the period column "{spec.period}": add it or take it out of the configuration'
+        )
+    notes.extend(f'{table.file.path} lacks the period column "{spec.period}"' for table in lacking)
+    joined = pd.concat([table.frame.reindex(columns=[spec.period]) for table in tables], ignore_index=True)
+    return joined[spec.period][kept].reset_index(drop=True)
+
+
+def _identity(table: _Table, typed: pd.DataFrame, others: list[str]) -> np.ndarray:
+    """A hash of each whole row (features, label, and columns that are no features), shape (rows,)."""
+    import pandas as pd
+
+    columns: dict[str, object] = {f"feature {name}": typed[name].to_numpy() for name in typed.columns}
+    for name in others:
+        cells = series_categories(table.frame[name]) if name in table.frame.columns else [None] * len(typed)
+        columns[f"other {name}"] = pd.Series(cells, dtype=object)
+    columns["label"] = table.labels
+    return np.asarray(pd.util.hash_pandas_object(pd.DataFrame(columns), index=False))
+
+
+def _held_before(identities: np.ndarray, exact: np.ndarray, origin: np.ndarray) -> np.ndarray:
+    """True where an earlier file holds the row, so that it is a copy and no new observation.
+
+    Where an identifier tells rows apart, the same row is a copy. Without one, a row whose features come more than
+    once within a file (a few categories, small counts) is another observation when it comes again, as it is
+    within one file: dropping it would keep only what is new, and so change every share. But in a file that was
+    exported again, whole or in part or with more rows, repeated rows are copies too: as many as the earlier held.
+    """
+    _, row_of = np.unique(identities, return_inverse=True)
+    first_file = np.full(int(row_of.max()) + 1, np.iinfo(np.int64).max)
+    np.minimum.at(first_file, row_of, origin)
+    held = np.asarray(origin > first_file[row_of])
+    if not _repeats(row_of, origin).any():
+        return held
+    _, features_of = np.unique(exact, return_inverse=True)
+    held &= ~np.isin(features_of, features_of[_repeats(features_of, origin)])
+    return _with_copies(held, row_of, origin)
+
+
+_Counts = tuple[np.ndarray, np.ndarray]  # which rows a file holds, ascending, and how often
+
+
+def _with_copies(held: np.ndarray, row_of: np.ndarray, origin: np.ndarray) -> np.ndarray:
+    """`held`, and in a file that copies earlier ones each row as often as those hold it."""
+    held = held.copy()
+    places = [np.flatnonzero(origin == file) for file in range(int(origin.max()) + 1)]
+    counts: list[_Counts] = [np.unique(row_of[mine], return_counts=True) for mine in places]
+    for file, mine in enumerate(places):
+        copied = [
+            place for before, place in enumerate(places[:file]) if _copies(counts[before], counts[file])
+        ]
+        if copied:
+            kept = np.concatenate([place[~held[place]] for place in copied])
+            earlier = np.bincount(row_of[kept], minlength=int(row_of.max()) + 1)
+            held[mine] |= _occurrence(row_of[mine]) < earlier[row_of[mine]]
+    return held
+
+
+def _copies(one: _Counts, other: _Counts) -> bool:
+    """Whether of two files one was exported from the other.
+
+    Told by the rows that come at most once in either: of two independent samples only few come in both, unless
+    the features have few values altogether; of a copy nearly all of one file do.
+    """
+    (rows, times), (other_rows, other_times) = one, other
+    if np.array_equal(rows, other_rows) and np.array_equal(times, other_times):
+        return True
+    _, at, other_at = np.intersect1d(rows, other_rows, assume_unique=True, return_indices=True)
+    once, other_once = times[at] == 1, other_times[other_at] == 1
+    both = int((once & other_once).sum())
+    # once in one of them, and not more often in the other
+    alone = int((times == 1).sum()) - int((once & ~other_once).sum())
+    other_alone = int((other_times == 1).sum()) - int((other_once & ~once).sum())
+    return both >= _RARE_ROWS and both >= _COPIED * min(alone, other_alone)
+
+
+def _occurrence(row_of: np.ndarray) -> np.ndarray:
+    """For each row how often the same one came before it: 0, 1, ..."""
+    order = np.argsort(row_of, kind="stable")
+    ordered = row_of[order]
+    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+    lengths = np.diff(np.append(starts, len(ordered)))
+    place = np.empty(len(ordered), dtype=np.int64)
+    place[order] = np.arange(len(ordered)) - np.repeat(starts, lengths)
+    return place
+
+
+def _repeats(key: np.ndarray, origin: np.ndarray) -> np.ndarray:
+    """True where the key of a row comes more than once in its own file."""
+    _, pair_of, times = np.unique(
+        np.stack([key, origin], axis=1), axis=0, return_inverse=True, return_counts=True
+    )
+    return np.asarray(times[pair_of.reshape(-1)] > 1)
+
+
+def _conflicting(exact: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """True where a row with the same features, told by their hash, has the other label."""
+    _, row_of = np.unique(exact, return_inverse=True)
+    total = np.bincount(row_of)
+    positive = np.bincount(row_of, weights=labels)
+    mixed = (positive > 0) & (positive < total)
+    return np.asarray(mixed[row_of])
+
+
+def _split(
+    rows: _Rows, schema: Schema, olds: list[_Table], news: list[_Table], notes: list[str]
+) -> TrainingData:
+    held = on_holdout(rows.keys)
+    _guard(rows, held, olds, news)
+    train_x, train_y = rows.part(~held)
+    if len(held) >= _SOME_ROWS and not _USUAL_SHARE[0] <= held.mean() <= _USUAL_SHARE[1]:
+        different = len(np.unique(rows.keys))
+        notes.append(
+            f"{100 * held.mean():.0f} % of the rows are held out instead of 30 %: there are only {different:,} "
+            "different ones, and the same row is always on the same side"
+        )
+    # The model shall depend on which rows there are, not on how the files were sorted.
+    order = np.lexsort((train_y, rows.exact[~held], rows.keys[~held]))
+    holdouts: dict[Side, tuple[pd.DataFrame, np.ndarray]] = {"old": rows.part(held & ~rows.new)}
+    if news:
+        new_held = int((held & rows.new).sum())
+        if new_held:
+            holdouts["new"] = rows.part(held & rows.new)
+        if new_held < _FEW_ROWS:
+            notes.append(f"only {new_held} new rows are on the hold-out side: what they say is uncertain")
+    return TrainingData(
+        train_x=train_x.iloc[order].reset_index(drop=True),
+        train_y=train_y[order],
+        holdouts=holdouts,
+        schema=schema,
+        files=tuple({table.file.sha256: table.file for table in reversed(olds + news)}.values())[::-1],
+        duplicates=rows.duplicates,
+        conflicts=rows.conflicts,
+        new_rows=int((rows.new & ~held).sum()),
+        periods=None if rows.periods is None else rows.periods[~held].iloc[order].reset_index(drop=True),
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def _guard(rows: _Rows, held: np.ndarray, olds: list[_Table], news: list[_Table]) -> None:
+    """Refuse what cannot be trained on or measured by."""
+    if news and not rows.new.any():
+        raise TrainingError(
+            f"every row of {_files(news)} is in the old data already: there is nothing new to train on"
+        )
+    if news and not (rows.new & ~held).any():
+        raise TrainingError(
+            f"all {int(rows.new.sum())} rows of {_files(news)} are on the hold-out side, which is never "
+            "trained on: label more rows"
+        )
+    sides = {"training side": ~held, "hold-out side of the old data": held & ~rows.new}
+    for label, name in ((1, "positive"), (0, "negative")):
+        has = rows.labels == label
+        if not has.any():
+            raise TrainingError(
+                f"no row of {_files(olds + news)} has a {name} label: both classes are needed"
+            )
+        for side, mask in sides.items():
+            if not (has & mask).any():
+                different = len(np.unique(rows.keys[has]))
+                raise TrainingError(
+                    f"the {side} has no row with a {name} label: there are {int(has.sum()):,} in all, "
+                    f"{different:,} of them different, and 30 % of the different ones are held out: "
+                    "label more different rows of that class, or add a feature that tells rows apart"
+                )
+
+
+def _files(tables: list[_Table]) -> str:
+    return ", ".join(table.file.path for table in tables)
+
+
+def _some(names: Sequence[str]) -> str:
+    return f"column{'s' * (len(names) > 1)} {some_names(names)}"

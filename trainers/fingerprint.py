@@ -1,0 +1,54 @@
+"""Which side a labelled row is on, for ever: decided by its feature values and nothing else.
+
+A row's side must not depend on the file it came in, its place there, the order of the columns, or on
+whether 6 was written as 6 or 6.0. Otherwise a row that once measured a model could later train one, and the
+measure would lie.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from detectors.columns import series_categories
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from trainers.base import Schema
+
+HOLDOUT_SHARE = 0.30
+_MISSING = "\x00"  # no CSV cell can hold it, so no text is taken for a missing one
+
+
+def row_keys(features: pd.DataFrame, schema: Schema) -> np.ndarray:
+    """One 64-bit key a row, shape (rows,), uint64: the first 8 bytes of BLAKE2b over the row's features.
+
+    Numbers count at single precision, -0 as 0, ±inf as missing: whatever noise a change of type or a
+    rewritten file brings, the key stays. (That near-equal rows share a key only puts them on the same side.)
+    """
+    numbers = _numbers(features, sorted(schema.numeric + schema.coded))
+    texts = [series_categories(features[name]) for name in sorted(schema.text)]
+    keys = np.empty(len(features), dtype="<u8")
+    for row in range(len(features)):
+        digest = hashlib.blake2b(numbers[row].tobytes(), digest_size=8)
+        for column in texts:
+            cell = column[row]
+            digest.update(b"\x1f" + (_MISSING if cell is None else cell).encode("utf-8", "surrogatepass"))
+        keys[row] = int.from_bytes(digest.digest(), "little")
+    return keys
+
+
+def _numbers(features: pd.DataFrame, columns: list[str]) -> np.ndarray:
+    values = features[columns].to_numpy(dtype="float64", copy=True)
+    with np.errstate(over="ignore"):
+        single = values.astype("<f4")
+    single[~np.isfinite(single)] = np.nan  # one bit pattern for every missing cell
+    return np.ascontiguousarray(single + np.float32(0.0))  # -0.0 + 0.0 is 0.0
+
+
+def on_holdout(keys: np.ndarray) -> np.ndarray:
+    """True where the row belongs to the hold-out side, shape (rows,): the lowest 30 % of the key range."""
+    return keys < np.uint64(HOLDOUT_SHARE * 2**64)

@@ -1,0 +1,90 @@
+"""The label column of a file as 0 and 1."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from detectors.cells import category, some_names
+from detectors.columns import series_categories
+from trainers.base import LabelSpec, TrainingError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SHOWN = 5  # examples in a message
+
+
+def read_labels(frame: pd.DataFrame, spec: LabelSpec, file: str) -> np.ndarray:
+    """The labels of a table as 0 and 1, shape (rows,), int64.
+
+    Values are compared without regard to case and surrounding blanks, 1 and 1.0 are the same. With neither
+    positive nor negative values in the specification, the labels have to be 0 and 1, or false and true.
+
+    Raises:
+        TrainingError: no such column, cells without a label, values that are neither positive nor negative.
+    """
+    if spec.column not in frame.columns:
+        raise TrainingError(
+            f'{file} has no label column "{spec.column}"; it has {some_names(list(frame.columns))}: '
+            "add the column or correct the label column in the configuration"
+        )
+    words = series_categories(frame[spec.column])
+    missing = np.flatnonzero([word is None for word in words])
+    if len(missing):
+        raise TrainingError(
+            f'{file}: column "{spec.column}" holds no readable label in {_rows(missing)}: '
+            "label these rows or take them out"
+        )
+    values, codes = np.unique(words.astype(str), return_inverse=True)
+    meaning = [_meaning(str(value), spec) for value in values]
+    unknown = [i for i, known in enumerate(meaning) if known is None]
+    if unknown:
+        found = ", ".join(f'"{values[i]}" in {_rows(np.flatnonzero(codes == i))}' for i in unknown[:_SHOWN])
+        more = f" and {len(unknown) - _SHOWN} more values" if len(unknown) > _SHOWN else ""
+        raise TrainingError(
+            f'{file}: column "{spec.column}" holds labels that are neither positive nor negative: '
+            f"{found}{more}; positive are {_listed(spec)[0]}, negative are {_listed(spec)[1]}: "
+            "correct the file or the configuration"
+        )
+    return np.array([int(bool(known)) for known in meaning], dtype=np.int64)[codes]
+
+
+def _meaning(value: str, spec: LabelSpec) -> bool | None:
+    """True for class 1, False for class 0, None for a value that is neither."""
+    positive, negative = _expected(spec)
+    word = value.casefold()
+    if word in positive:
+        return True
+    if word in negative:
+        return False
+    if positive and negative:
+        return None
+    return not positive  # only one side is named, so the other is everything else
+
+
+def _expected(spec: LabelSpec) -> tuple[list[str], list[str]]:
+    if not spec.positive and not spec.negative:
+        return ["1", "true"], ["0", "false"]
+    return [_word(v) for v in spec.positive], [_word(v) for v in spec.negative]
+
+
+def _listed(spec: LabelSpec) -> tuple[str, str]:
+    positive, negative = spec.positive, spec.negative
+    if not positive and not negative:
+        positive, negative = ("1", "true"), ("0", "false")
+    return ", ".join(f'"{v}"' for v in positive), ", ".join(f'"{v}"' for v in negative)
+
+
+def _word(value: str) -> str:
+    return (category(value) or value).casefold()
+
+
+def _rows(positions: np.ndarray) -> str:
+    """The rows as people count them, from 1 after the header."""
+    some = ", ".join(str(p + 1) for p in positions[:_SHOWN])
+    if len(positions) == 1:
+        return f"row {some} (counted after the header)"
+    dots = ", …" if len(positions) > _SHOWN else ""
+    return f"{len(positions):,} rows (counted after the header: {some}{dots})"

@@ -1,0 +1,276 @@
+"""From labelled files to a registered version, judged against the champion on the same hold-outs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from detectors.baseline import Baseline
+from detectors.performance import evaluate
+from detectors.source import sha256_file
+from trainers.base import (
+    DataFile,
+    Evaluation,
+    Gate,
+    LabelSpec,
+    ModelRegistry,
+    ModelVersion,
+    Progress,
+    RetrainOutcome,
+    Trainer,
+    TrainingError,
+    TrainOutcome,
+    counted_rows,
+    quiet,
+)
+from trainers.code_version import code_version
+from trainers.dataset import TrainingData, build
+from trainers.promotion import breaches, mcnemar, recommend
+from trainers.version_folder import VersionFolder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # a folder name, and what MLflow takes
+_EXAMPLE_ROWS = 5
+
+
+def train(
+    model: str,
+    base_files: Sequence[Path | DataFile],
+    new_files: Sequence[Path | DataFile],
+    spec: LabelSpec,
+    trainer: Trainer,
+    registry: ModelRegistry,
+    home: Path,
+    *,
+    gate: Gate,
+    progress: Progress = quiet,
+    tags: Mapping[str, str] | None = None,
+) -> TrainOutcome:
+    """Train a version from labelled files alone, without a champion to compare it with.
+
+    The version is registered with the alias "challenger"; the caller decides and moves "champion".
+
+    Args:
+        model: name in the configuration and the registry.
+        base_files / new_files: labelled files; hold-outs are taken from both. A `DataFile` must still have
+            the content it had when it was chosen.
+        spec: how they are labelled.
+        trainer, registry: what fits, and where models live.
+        home: folder of the project; the baseline goes to home/models/<model>/v<version>/.
+        gate: its limits are held against the hold-outs; what breaks them becomes a note.
+        progress: told each step.
+        tags: further tags of the MLflow run ("approved_by").
+
+    Raises:
+        TrainingError, DataError: nothing was registered.
+    """
+    job = _Job("train", model, spec, trainer, registry, home, progress)
+    data = build(base_files, new_files, spec, progress=progress)
+    estimator = _fit(job, data)
+    evaluations, _ = _evaluate(estimator, data, f"the new {trainer.name}")
+    said = {**(tags or {}), "driftcatcher.kind": "train"}
+    version = _register(job, data, estimator, evaluations, _named("challenger", evaluations), said)
+    counted = counted_rows(data.duplicates, data.conflicts)
+    return TrainOutcome(version, data.notes + counted + breaches(evaluations, gate))
+
+
+def retrain(
+    champion: ModelVersion,
+    new_files: Sequence[Path | DataFile],
+    spec: LabelSpec,
+    trainer: Trainer,
+    registry: ModelRegistry,
+    home: Path,
+    *,
+    gate: Gate,
+    progress: Progress = quiet,
+    tags: Mapping[str, str] | None = None,
+) -> RetrainOutcome:
+    """Train a challenger on the champion's data and new labelled files, and judge both on the same hold-outs.
+
+    The challenger is registered with the alias "challenger"; nothing else changes. The arguments are those
+    of `train`.
+
+    Raises:
+        TrainingError, DataError: nothing was registered.
+    """
+    job = _Job("retrain", champion.model, spec, trainer, registry, home, progress)
+    if not new_files:
+        raise TrainingError(f"no newly labelled file was named: there is nothing new to train {job.model} on")
+    owner = f"{champion.model} version {champion.version}"
+    current = registry.load(champion)  # first: without the champion there is nothing to compare with
+    schema = champion.schema if champion.schema.features else None
+    data = build(champion.data, new_files, spec, schema=schema, owner=owner, progress=progress)
+    estimator = _fit(job, data)
+    progress("measuring the current and the new model on the same hold-outs")
+    before, right_before = _evaluate(current, data, owner)
+    after, right_after = _evaluate(estimator, data, f"the new {trainer.name}")
+    p_new = mcnemar(right_before["new"], right_after["new"]) if "new" in data.holdouts else None
+    recommendation, reasons = recommend(before, after, gate, p_new=p_new)
+    said = {
+        **(tags or {}),
+        "driftcatcher.kind": "retrain",
+        "driftcatcher.champion_version": str(champion.version),
+        "driftcatcher.recommendation": recommendation,
+        "mlflow.note.content": f"Recommendation: {recommendation}.\n\n"
+        + "\n".join(f"- {r}" for r in reasons),
+    }
+    metrics = {**_named("champion", before), **_named("challenger", after)}
+    version = _register(job, data, estimator, after, metrics, said)
+    counts = {"duplicates": data.duplicates, "conflicts": data.conflicts}
+    return RetrainOutcome(before, after, version, recommendation, reasons, **counts, notes=data.notes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What stays the same through one training."""
+
+    kind: str
+    model: str
+    spec: LabelSpec
+    trainer: Trainer
+    registry: ModelRegistry
+    home: Path
+    progress: Progress
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.model):
+            raise TrainingError(
+                f'the model name "{self.model}" is used as a folder: letters, digits, "_" and "-" only'
+            )
+
+
+def _fit(job: _Job, data: TrainingData) -> Any:
+    rows, columns = data.train_x.shape
+    job.progress(f"training {job.trainer.name} on {rows:,} rows of {columns} features")
+    try:
+        return job.trainer.fit(data.train_x, data.train_y, data.schema.categorical)
+    except TrainingError:
+        raise
+    except Exception as error:  # a plug-in's error becomes one clear line; the cause is kept
+        raise TrainingError(
+            f"the trainer {job.trainer.name} failed: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _evaluate(
+    estimator: Any, data: TrainingData, who: str
+) -> tuple[tuple[Evaluation, ...], dict[str, list[bool]]]:
+    """Metrics on each hold-out, old first, and for each of its rows whether the model is right."""
+    evaluations: list[Evaluation] = []
+    right: dict[str, list[bool]] = {}
+    for side, (features, labels) in data.holdouts.items():
+        predicted, probability = _predict(estimator, features, who)
+        evaluations.append(Evaluation(side, len(labels), evaluate(labels, predicted, probability)))
+        right[side] = [bool(hit) for hit in predicted == labels]
+    return tuple(evaluations), right
+
+
+def _predict(estimator: Any, features: pd.DataFrame, who: str) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        predicted = np.asarray(estimator.predict(features))
+        probability = np.asarray(estimator.predict_proba(features))
+    except Exception as error:  # a plug-in's error becomes one clear line; the cause is kept
+        raise TrainingError(f"{who} cannot predict: {type(error).__name__}: {error}") from error
+    rows = len(features)
+    if predicted.shape != (rows,) or probability.shape != (rows, 2) or not np.isin(predicted, (0, 1)).all():
+        raise TrainingError(
+            f"{who} predicts arrays of shape {predicted.shape} and {probability.shape} for {rows} rows: "
+            f"labels 0 and 1 of shape ({rows},) and probabilities of shape ({rows}, 2) are needed"
+        )
+    return predicted, probability[:, 1]
+
+
+def _named(who: str, evaluations: Sequence[Evaluation]) -> dict[str, float]:
+    """The metrics under the names they have in MLflow: "old_holdout.challenger.accuracy"."""
+    return {
+        f"{evaluation.holdout}_holdout.{who}.{name}": float(value)
+        for evaluation in evaluations
+        for name, value in asdict(evaluation.metrics).items()
+        if value is not None
+    }
+
+
+def _register(
+    job: _Job,
+    data: TrainingData,
+    estimator: Any,
+    evaluations: tuple[Evaluation, ...],
+    metrics: Mapping[str, float],
+    tags: Mapping[str, str],
+) -> ModelVersion:
+    """Baseline, run, registered version and alias: all of them or none."""
+    job.progress("fitting the baseline of the new version")
+    folder = VersionFolder(job.home, job.model, _baseline(job, data))
+    code = code_version()
+    job.progress("registering the new version")
+    try:
+        logged = job.registry.log_version(
+            job.model,
+            estimator,
+            example=data.train_x.head(_EXAMPLE_ROWS),
+            params={**_described(data, job.spec), "trainer": job.trainer.name, **job.trainer.params()},
+            metrics=metrics,
+            tags={**tags, "driftcatcher.model": job.model, "driftcatcher.code": code},
+            data=data.files,
+            artifacts=folder.write,
+            run_name=f"{job.kind} {job.model}",
+            alias="challenger",
+        )
+        file = folder.baseline_file
+    except BaseException:
+        folder.remove()
+        raise
+    return ModelVersion(
+        model=job.model,
+        version=logged.version,
+        run_id=logged.run_id,
+        run_url=logged.run_url,
+        model_uri=logged.model_uri,
+        artifact_sha256=logged.artifact_sha256,
+        baseline_path=str(file),
+        baseline_sha256=sha256_file(file),
+        data=data.files,
+        evaluations=evaluations,
+        trainer=job.trainer.name,
+        params=dict(job.trainer.params()),
+        code_version=code,
+        schema=data.schema,
+    )
+
+
+def _baseline(job: _Job, data: TrainingData) -> Baseline:
+    """Of the training rows; its version is set when it is known."""
+    frame, period = data.train_x, job.spec.period
+    if data.periods is not None and period is not None:
+        frame = frame.assign(**{period: data.periods})
+    return Baseline.fit(
+        frame,
+        label=job.spec.column,  # known as no features, so that a batch may carry them without a remark
+        ignore=job.spec.ignore,
+        categorical=data.schema.categorical,
+        period=period,
+        model=job.model,
+    )
+
+
+def _described(data: TrainingData, spec: LabelSpec) -> dict[str, Any]:
+    """What the run says about its data."""
+    return {
+        "label.column": spec.column,
+        "label.positive": ", ".join(spec.positive) or "every other value",
+        "label.negative": ", ".join(spec.negative) or "every other value",
+        "features": len(data.schema.features),
+        "rows.train": len(data.train_y),
+        "rows.train.new": data.new_rows,
+        **{f"rows.{side}_holdout": len(labels) for side, (_, labels) in data.holdouts.items()},
+        "rows.duplicates": data.duplicates,
+        "rows.conflicts": data.conflicts,
+    }
