@@ -1,0 +1,183 @@
+"""The schema of the state file as a list of small dated steps. Append only: a released step never changes.
+
+A new step raises `state.database.SCHEMA` by one. All pending steps run in one transaction, so a file is
+either as it was or wholly new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlite_utils import Database, Migrations
+
+from state.database import APPLICATION_ID
+
+migrations = Migrations("driftcatcher")
+
+
+def migrate(db: Database, stop_before: str | None = None) -> None:
+    """Apply the pending steps inside the caller's transaction; the header gets the new schema number."""
+    migrations.apply(db, stop_before=stop_before)
+    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    db.execute(f"PRAGMA user_version = {len(migrations.applied(db))}")
+
+
+def _table(db: Database, name: str, columns: Mapping[str, Any], optional: set[str], **options: Any) -> None:
+    """A strict table with an integer id; columns are NOT NULL unless named as optional."""
+    required = set(columns) - optional
+    db.table(name).create({"id": int, **columns}, pk="id", not_null=required, strict=True, **options)
+
+
+@migrations()
+def m2026_11_23_batches(db: Database) -> None:
+    columns = {
+        "model": str, "sha256": str, "path": str, "baseline_version": str, "policy_sha": str,
+        "state": str, "claimed_at": str, "host": str, "pid": int, "started": str,
+        "checked_at": str, "rows": int, "verdict": str, "overall_psi": float, "worst": str, "report": str,
+        "error": str, "error_kind": str,
+    }  # fmt: skip
+    results = {"checked_at", "rows", "verdict", "overall_psi", "worst", "report", "error", "error_kind"}
+    _table(db, "batches", columns, results)
+    db.table("batches").create_index(["model", "sha256", "baseline_version", "policy_sha"], unique=True)
+    db.table("batches").create_index(["model", "checked_at"])
+    # Scores in rows of their own: history over many batches must not parse their reports. A statistic that
+    # is not a number is NULL, hence optional.
+    scores = {
+        "batch_id": int, "feature": str, "detector": str, "statistic": float, "effect": float,
+        "p_value": float, "severity": str, "drifted": int, "detail": str,
+    }  # fmt: skip
+    _table(
+        db, "scores", scores, {"statistic", "effect", "p_value"}, foreign_keys=[("batch_id", "batches", "id")]
+    )
+    db.table("scores").create_index(["batch_id"])
+    db.table("scores").create_index(["feature", "detector", "batch_id"])
+    _table(
+        db, "profiles", {"batch_id": int, "data": bytes}, set(), foreign_keys=[("batch_id", "batches", "id")]
+    )
+    db.table("profiles").create_index(["batch_id"], unique=True)
+
+
+@migrations()
+def m2026_11_23_incidents(db: Database) -> None:
+    columns = {
+        "model": str, "state": str, "opened_at": str, "batch_id": int, "last_batch_id": int,
+        "channel": str, "ts": str, "closed_at": str, "closed_by": str,
+    }  # fmt: skip
+    batch = [("batch_id", "batches", "id"), ("last_batch_id", "batches", "id")]
+    _table(db, "incidents", columns, {"ts", "closed_at", "closed_by"}, foreign_keys=batch)
+    db.table("incidents").create_index(["model", "opened_at"])
+    db.execute(
+        "CREATE UNIQUE INDEX one_unclosed_incident_a_model ON incidents (model)"
+        " WHERE state IN ('open', 'retraining', 'decision')"
+    )
+    member = {"incident_id": int, "batch_id": int, "added_at": str}
+    links = [("incident_id", "incidents", "id"), ("batch_id", "batches", "id")]
+    _table(db, "incident_batches", member, set(), foreign_keys=links)
+    db.table("incident_batches").create_index(["incident_id", "batch_id"], unique=True)
+    db.table("incident_batches").create_index(["batch_id"])
+    silence = {"model": str, "until": str, "by": str, "at": str, "incident_id": int}
+    _table(db, "silences", silence, {"incident_id"}, foreign_keys=[("incident_id", "incidents", "id")])
+    db.table("silences").create_index(["model", "until"])
+
+
+@migrations()
+def m2026_11_23_retrains(db: Database) -> None:
+    columns = {
+        "model": str, "state": str, "incident_id": int, "files": str, "champion_version": int,
+        "approved_by": str, "approved_at": str, "forced": int,
+        "started_at": str, "host": str, "pid": int, "started": str, "finished_at": str,
+        "version": int, "outcome": str, "error": str, "decided_by": str, "decided_at": str,
+    }  # fmt: skip
+    approved = {"model", "state", "files", "champion_version", "approved_by", "approved_at", "forced"}
+    _table(
+        db, "retrains", columns, set(columns) - approved, foreign_keys=[("incident_id", "incidents", "id")]
+    )
+    db.table("retrains").create_index(["model", "approved_at"])
+    db.table("retrains").create_index(["incident_id"])
+    db.execute(
+        "CREATE UNIQUE INDEX one_active_retrain_a_model ON retrains (model)"
+        " WHERE state IN ('queued', 'running')"
+    )
+
+
+@migrations()
+def m2026_11_23_versions(db: Database) -> None:
+    _table(
+        db,
+        "versions",
+        {"model": str, "version": int, "record": str, "created_at": str, "is_champion": int},
+        set(),
+    )
+    db.table("versions").create_index(["model", "version"], unique=True)
+    db.execute("CREATE UNIQUE INDEX one_champion_a_model ON versions (model) WHERE is_champion = 1")
+    columns = {
+        "model": str, "version": int, "previous": int, "kind": str, "by": str, "at": str,
+        "state": str, "done_at": str, "why": str, "retrain_id": int,
+    }  # fmt: skip
+    _table(
+        db, "promotions", columns, {"previous", "done_at", "why", "retrain_id"},
+        foreign_keys=[("retrain_id", "retrains", "id")],
+    )  # fmt: skip
+    db.table("promotions").create_index(["model", "version"])
+    db.execute(
+        "CREATE UNIQUE INDEX one_pending_promotion_a_model ON promotions (model) WHERE state = 'pending'"
+    )
+
+
+@migrations()
+def m2026_11_23_journal(db: Database) -> None:
+    decision = {"at": str, "who": str, "what": str, "model": str, "subject": str, "why": str}
+    _table(db, "decisions", decision, set())
+    db.table("decisions").create_index(["model"])
+    performance = {
+        "model": str, "path": str, "sha256": str, "at": str, "rows": int,
+        "metrics": str, "breaches": str, "run_url": str,
+    }  # fmt: skip
+    _table(db, "performance", performance, set())
+    db.table("performance").create_index(["model"])
+
+
+@migrations()
+def m2026_11_23_outbox(db: Database) -> None:
+    columns = {
+        "kind": str, "payload": str, "incident_id": int, "state": str, "attempts": int, "not_before": str,
+        "last_error": str, "started": int, "created_at": str, "finished_at": str,
+    }  # fmt: skip
+    incident = [("incident_id", "incidents", "id")]
+    _table(db, "outbox", columns, {"incident_id", "not_before", "finished_at"}, foreign_keys=incident)
+    db.execute("CREATE INDEX outbox_pending ON outbox (incident_id, id) WHERE state = 'pending'")
+    # Keys of their own: an item into which edits were merged answers to all of their keys.
+    _table(db, "outbox_keys", {"key": str, "item_id": int}, set(), foreign_keys=[("item_id", "outbox", "id")])
+    db.table("outbox_keys").create_index(["key"], unique=True)
+    db.table("outbox_keys").create_index(["item_id"])
+
+
+@migrations()
+def m2026_11_23_posts(db: Database) -> None:
+    _table(db, "posts", {"key": str, "channel": str, "ts": str}, set())
+    db.table("posts").create_index(["key"], unique=True)
+
+
+@migrations()
+def m2026_11_24_reported(db: Database) -> None:
+    """What was said of a check, and when: a batch that nobody was told of is told after a crash."""
+    db.execute("ALTER TABLE batches ADD COLUMN reported_at TEXT")
+    db.execute("UPDATE batches SET reported_at = checked_at")
+    db.execute("ALTER TABLE incidents ADD COLUMN spoke_at TEXT")
+    db.execute("ALTER TABLE incidents ADD COLUMN spoke_verdict TEXT")
+    db.execute(
+        "UPDATE incidents SET spoke_at = opened_at,"
+        " spoke_verdict = (SELECT verdict FROM batches WHERE id = incidents.batch_id)"
+    )
+    db.execute("ALTER TABLE outbox ADD COLUMN started_at TEXT")
+    db.execute("UPDATE outbox SET started_at = created_at WHERE started = 1")
+    db.execute("ALTER TABLE retrains ADD COLUMN why TEXT NOT NULL DEFAULT ''")
+    _table(db, "notices", {"model": str, "kind": str, "said_at": str}, set())
+    db.table("notices").create_index(["model", "kind"], unique=True)
+
+
+@migrations()
+def m2026_11_24_held(db: Database) -> None:
+    """A drift that a cool-down keeps back is decided again from here, whether or not its file is still there."""
+    db.execute("ALTER TABLE batches ADD COLUMN held INTEGER NOT NULL DEFAULT 0")

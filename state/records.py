@@ -1,0 +1,244 @@
+"""What the state file remembers, as frozen types, and the transitions that are allowed.
+
+Times are UTC, timezone-aware. Ids are SQLite row ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Literal
+
+from detectors.report import DriftReport
+from trainers.base import DataFile, ModelVersion, RetrainOutcome
+
+BatchState = Literal["checking", "checked", "failed"]
+IncidentState = Literal["open", "retraining", "decision", "resolved", "dismissed"]
+RetrainState = Literal[
+    "queued", "running", "succeeded", "failed", "interrupted", "promoted", "kept", "rolled_back"
+]
+
+# From each state, the states that may follow. Everything else is refused by the store.
+INCIDENT_TRANSITIONS: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "open": frozenset({"retraining", "dismissed", "resolved"}),
+        "retraining": frozenset({"decision", "open"}),  # back to open when the retrain fails
+        "decision": frozenset(
+            {"resolved", "open"}
+        ),  # promoted; or kept current, and the drift is still there
+        "resolved": frozenset({"open"}),  # rolled back
+        "dismissed": frozenset(),
+    }
+)
+RETRAIN_TRANSITIONS: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "queued": frozenset({"running", "interrupted", "failed"}),
+        "running": frozenset({"succeeded", "failed", "interrupted"}),
+        "succeeded": frozenset({"promoted", "kept"}),
+        "promoted": frozenset({"rolled_back"}),
+        "kept": frozenset({"promoted"}),
+        "failed": frozenset(),
+        "interrupted": frozenset(),
+        "rolled_back": frozenset({"promoted"}),  # second thoughts
+    }
+)
+
+
+# Kinds of a batch's error that are no fault of its file: it is tried again.
+OURS = ("baseline", "state", "internal", "changed")
+BOT = "DriftCatcher"  # who decided, where nobody did
+
+
+class StateError(Exception):
+    """A request that the state does not allow (unknown id, forbidden transition): the message says why."""
+
+
+class AlreadyDecided(StateError):
+    """Somebody was first.
+
+    Attributes:
+        who: the user that decided;  when: UTC.
+        what: approved, dismissed, resolved, trained, promoted, kept or rolled back.
+    """
+
+    def __init__(self, who: str, when: datetime, what: str) -> None:
+        super().__init__(f"already {what} by {who} at {when:%Y-%m-%d %H:%M} UTC")
+        self.who = who
+        self.when = when
+        self.what = what
+
+
+class CoolingDown(StateError):
+    """The last retrain of the model is too recent; from `until` on it may be approved again."""
+
+    def __init__(self, until: datetime) -> None:
+        super().__init__(f"the model was retrained recently: not again before {until:%Y-%m-%d %H:%M} UTC")
+        self.until = until
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One file checked once against one baseline under one policy.
+
+    `report` is set when state is checked, `error` when failed (the file could not be read or measured).
+    `reported`: it was decided what Slack is told of it (perhaps nothing), and that is in the outbox.
+    """
+
+    id: int
+    model: str
+    sha256: str
+    path: str
+    baseline_version: str
+    policy_sha: str
+    state: BatchState
+    claimed_at: datetime
+    checked_at: datetime | None = None
+    rows: int | None = None
+    verdict: str | None = None
+    overall_psi: float | None = None
+    report: DriftReport | None = None
+    error: str | None = None
+    error_kind: str | None = None
+    reported: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Answer to `claim_batch`: mine = do the check; running = another does; done = look at the batch."""
+
+    kind: Literal["mine", "running", "done"]
+    batch: Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One lasting drift of one model: one Slack message and its thread."""
+
+    id: int
+    model: str
+    state: IncidentState
+    opened_at: datetime
+    batch_id: int  # the batch that opened it
+    last_batch_id: int  # the newest batch that belongs to it
+    batches: int  # how many batches belong to it
+    channel: str
+    ts: str | None = None  # of the Slack message, once posted
+    closed_at: datetime | None = None
+    closed_by: str | None = None
+    spoke_at: datetime | None = None  # when it last said something new: an edit notifies nobody
+    spoke_verdict: str | None = None  # and of which verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Retrain:
+    """A retrain that somebody approved; the row is its job."""
+
+    id: int
+    model: str
+    state: RetrainState
+    incident_id: int | None
+    files: tuple[DataFile, ...]  # the new labelled files
+    champion_version: int  # champion when it was approved
+    approved_by: str
+    approved_at: datetime
+    forced: bool = False
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    outcome: RetrainOutcome | None = None
+    error: str | None = None
+    decided_by: str | None = None
+    decided_at: datetime | None = None
+    why: str = ""  # the approver's reason
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """No new alert for the model until the time has passed."""
+
+    id: int
+    model: str
+    until: datetime
+    by: str
+    incident_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One line of the audit log: who did or was refused what, when, and why."""
+
+    id: int
+    at: datetime
+    who: str
+    what: str  # approve, refuse, snooze, dismiss, promote, keep, roll_back, train, force ...
+    model: str
+    subject: str  # "incident 3", "retrain 2", "version 4"
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """A move of the champion that is under way or done: registry alias and baseline go together."""
+
+    id: int
+    model: str
+    version: int
+    previous: int | None
+    kind: Literal["train", "promote", "roll_back"]
+    by: str
+    at: datetime
+    done: bool = False
+    retrain_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PerformanceRecord:
+    """One evaluation of labelled predictions."""
+
+    id: int
+    model: str
+    path: str
+    sha256: str
+    at: datetime
+    rows: int
+    metrics: Mapping[str, float | None]
+    breaches: tuple[str, ...]
+    run_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxItem:
+    """Something to be said in Slack, delivered at least once and in order within its thread."""
+
+    id: int
+    kind: str  # incident, reply, plots, notice ...
+    key: str  # the same key is stored once
+    payload: Mapping[str, Any] = field(default_factory=dict)
+    incident_id: int | None = None
+    attempts: int = 0
+    not_before: datetime | None = None
+    last_error: str = ""
+    started: bool = False  # an earlier delivery may or may not have reached Slack
+    started_at: datetime | None = None  # when the first one began
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPoint:
+    """One checked batch in the drift history of a model."""
+
+    at: datetime
+    path: str
+    rows: int
+    verdict: str
+    overall_psi: float | None
+    worst: str  # "Flow Duration (PSI 0.83)" or empty
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A version as the state file knows it."""
+
+    record: ModelVersion
+    created_at: datetime
+    is_champion: bool
