@@ -1,0 +1,13 @@
+"""DriftCatcher's outside: everything that meets people, files and the clock, and the use cases.
+
+The map of the house, from the edge inwards (imports run in this order only):
+
+- `cli`, `demo`: what a person starts. `bootstrap`: puts the concrete parts together.
+- `slack`: what people see and press. `scheduler`: when scans run. `worker`: the training process.
+- `monitoring`, `retraining`, `evaluating`, `status`, `labelling`: the use cases.
+- `inbox`, `jobs`: files that are finished; a training as plain JSON.
+- `alerting`, `authorization`: pure rules. `config`, `plugins`: settings and what they name.
+- `workspace`: an embedded Slack for the demo and the tests; it knows nothing of the product.
+
+Below lie `state` (what is remembered), `trainers` (how a model is made) and `detectors` (what is measured).
+"""
