@@ -1,0 +1,621 @@
+"""The command line: the bot's use cases for people at a terminal, for cron and for scripts.
+
+Exit status: 0 fine, 1 drift or degradation found, 2 bad input or configuration, 3 refused.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from bot.alerting import Notify
+    from bot.bootstrap import Application
+    from bot.config import ModelSection
+    from detectors.report import DriftReport
+    from state.records import Retrain
+    from trainers.base import DataFile
+
+FINE, FOUND, BAD, REFUSED = 0, 1, 2, 3
+
+PathArg = click.Path(path_type=Path, dir_okay=False)
+model_option = click.option(
+    "--model", "model_name", metavar="NAME", help="The model, where several are configured."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+
+
+class ManyFiles(click.Command):
+    """A command whose file options take several values: `--base-data a.csv b.csv --new-data=c.csv d.csv`."""
+
+    spreading = ("--base-data", "--new-data", "--new-labeled-data", "--new-labelled-data")
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Repeat the option before each of its values, which is what click understands."""
+        spread: list[str] = []
+        taking = ""
+        for word in args:
+            option, equals, first = word.partition("=")
+            if word.startswith("-"):
+                taking = option if option in self.spreading else ""
+                spread += ([taking, first] if equals else []) if taking else [word]
+            else:
+                spread += [taking, word] if taking else [word]
+        return super().parse_args(ctx, spread)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--config", "config_path", metavar="FILE", help="The configuration. [default: driftcatcher.toml]"
+)
+@click.option("-v", "--verbose", is_flag=True, help="Log what happens, on standard error.")
+@click.version_option(package_name="driftcatcher", prog_name="driftcatcher")
+@click.pass_context
+def cli(context: click.Context, config_path: str | None, verbose: bool) -> None:
+    """DriftCatcher: model drift, handled in one Slack thread.
+
+    Exit status: 0 fine, 1 drift or degradation found, 2 bad input or configuration, 3 refused.
+    """
+    context.obj = config_path
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    if not verbose:
+        for chatty in ("apscheduler", "urllib3"):  # what they retry and fail at, our own lines say
+            logging.getLogger(chatty).setLevel(logging.ERROR)
+
+
+def _application(context: click.Context) -> Application:
+    from bot import config
+    from bot.bootstrap import Application
+    from state.records import StateError
+
+    try:
+        application = Application.load(config.find(context.obj))
+    except StateError as error:  # a state file that cannot be opened is a wrong set-up, not a refusal
+        raise click.ClickException(str(error)) from error
+    context.call_on_close(application.close)
+    return application
+
+
+def _model(application: Application, name: str | None) -> ModelSection:
+    try:
+        return application.config.model(name)
+    except LookupError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _say(text: str) -> None:
+    """Progress and remarks go to standard error: standard output is the result."""
+    click.echo(text, err=True)
+
+
+def _print_json(data: Any) -> None:
+    click.echo(json.dumps(data, default=str, ensure_ascii=False, allow_nan=False))
+
+
+def _me() -> str:
+    """Who acts at this terminal, for the audit log."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):  # no name for this user id, as in many containers
+        return f"cli:{os.getuid()}"
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=".")
+@click.option("--force", is_flag=True, help="Overwrite an existing driftcatcher.toml.")
+def init(folder: Path, force: bool) -> None:
+    """Write a commented driftcatcher.toml and the folders it names."""
+    from bot.template import write
+
+    path = write(folder, force=force)
+    click.echo(f"wrote {path}\nNext: edit it, then `driftcatcher train --base-data FILE`.")
+
+
+@cli.command(cls=ManyFiles)
+@click.option(
+    "--base-data", type=PathArg, multiple=True, required=True, metavar="FILE…", help="Labelled files."
+)
+@click.option("--new-data", type=PathArg, multiple=True, metavar="FILE…", help="Newer labelled files.")
+@model_option
+@click.option("--force", is_flag=True, help="Start over although the model has a trained version.")
+@json_option
+@click.pass_context
+def train(
+    context: click.Context,
+    base_data: tuple[Path, ...],
+    new_data: tuple[Path, ...],
+    model_name: str | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Train the first version, log it to MLflow, store its baseline, and make it the champion."""
+    application = _application(context)
+    model = _model(application, model_name)
+    if application.store.champion(model.name) is not None and not force:
+        _refuse(f'"{model.name}" has a trained version: use `driftcatcher retrain`, or --force to start over')
+    made = application.retraining.train(model, base_data, new_data, _me(), _say, force=force)
+    if as_json:
+        _print_json({**asdict(made.version), "notes": made.notes})
+    else:
+        _show_trained(made)
+
+
+def _show_trained(made: Any) -> None:
+    version = made.version
+    click.echo(f"{version.model} version {version.version} is trained and is the champion.")
+    for evaluation in version.evaluations:
+        click.echo(
+            f"  {_metrics_line(f'{evaluation.holdout} hold-out', evaluation.rows, asdict(evaluation.metrics))}"
+        )
+    click.echo(f"  MLflow run: {version.run_url}\n  baseline:   {version.baseline_path}")
+    for note in made.notes:
+        click.echo(f"  note: {note}")
+
+
+def _metrics_line(title: str, rows: int, metrics: dict[str, Any]) -> str:
+    names = ("accuracy", "precision", "recall", "f1", "roc_auc", "fpr", "fnr")
+    shown = ", ".join(f"{n} {metrics[n]:.4f}" for n in names if metrics.get(n) is not None)
+    return f"{title} ({rows:,} rows): {shown}"
+
+
+@cli.command()
+@click.argument("file", type=PathArg)
+@model_option
+@json_option
+@click.option("--notify", is_flag=True, help="Tell Slack as the bot would.")
+@click.pass_context
+def check(context: click.Context, file: Path, model_name: str | None, as_json: bool, notify: bool) -> None:
+    """Check a batch FILE (CSV, .gz, .zst, Parquet) against the champion's baseline."""
+    from bot.progress import reading
+    from detectors.errors import DataError
+
+    application = _application(context)
+    model = _model(application, model_name)
+    _require_channel(application, model, notify)
+    try:
+        with reading(file) as progress:
+            checked = application.monitoring.check(model, file.absolute(), progress=progress)
+    except DataError:
+        failed = application.monitoring.failed(model, file.absolute()) if notify else None
+        if failed is not None:
+            _deliver(application, application.monitoring.notify_failed(model, [failed]))
+        raise
+    batch, report = checked.batch, checked.batch.report
+    if report is None:
+        raise click.ClickException(f"{file} has no report")
+    if as_json:
+        _print_json(
+            {
+                "model": model.name,
+                "batch": {"path": str(file.absolute()), "sha256": batch.sha256, "rows": report.rows},
+                **_report_fields(report),
+            }
+        )
+    else:
+        from bot.text_report import report_text
+
+        click.echo(report_text(model.name, batch, report))
+        if not checked.fresh:
+            click.echo(
+                f"These bytes were checked before, as {Path(batch.path).name} at {batch.checked_at:%Y-%m-%d %H:%M} UTC;"
+                " nothing was stored twice."
+            )
+    if notify:
+        _deliver(application, application.monitoring.notify(model, batch))
+    if report.verdict in ("drift", "warning", "broken_feed"):
+        sys.exit(FOUND)
+    if report.unmeasured:
+        _fail(f"{len(report.unmeasured)} features could not be measured: mend the detectors that failed")
+    sys.exit(FINE)
+
+
+def _require_channel(application: Application, model: ModelSection, needed: bool) -> None:
+    if needed and not application.config.channel(model):
+        raise click.UsageError(f'no channel is configured for "{model.name}": set slack.channel, or its own')
+
+
+def _deliver(application: Application, decision: Notify) -> None:
+    """Empty the outbox, also of what an earlier command could not deliver, and say what was decided."""
+    delivered = application.deliver_without_bot()
+    _say(
+        f"Slack: {decision.action}, {decision.reason}{'' if decision.action == 'quiet' else f'; {delivered}'}"
+    )
+
+
+def _report_fields(report: DriftReport) -> dict[str, Any]:
+    """The report in the order that is documented, then what it says besides; its rows are the batch's."""
+    fields = report.to_dict()
+    del fields["rows"]
+    first = ("baseline_version", "verdict", "overall_psi", "recommendation", "features", "errors")
+    return {**{name: fields[name] for name in first}, **fields}
+
+
+@cli.command()
+@click.argument("file", type=PathArg)
+@model_option
+@json_option
+@click.option("--notify", is_flag=True, help="Tell Slack when a metric is out of bounds.")
+@click.pass_context
+def performance(
+    context: click.Context, file: Path, model_name: str | None, as_json: bool, notify: bool
+) -> None:
+    """Evaluate predictions whose labels have come: FILE has y_true,y_pred and optionally y_prob."""
+    application = _application(context)
+    model = _model(application, model_name)
+    _require_channel(application, model, notify)
+    evaluated = application.evaluating.evaluate(model, file.absolute())
+    metrics = asdict(evaluated.metrics)
+    if as_json:
+        _print_json(
+            {
+                "model": model.name,
+                "file": str(file.absolute()),
+                "metrics": metrics,
+                "degraded": bool(evaluated.breaches),
+                "breaches": evaluated.breaches,
+                "run_url": evaluated.record.run_url,
+            }
+        )
+    else:
+        click.echo(_metrics_line(file.name, metrics["rows"], metrics))
+        click.echo(f"  confusion matrix: {metrics['tn']} true negatives, {metrics['fp']} false positives,")
+        click.echo(f"                    {metrics['fn']} false negatives, {metrics['tp']} true positives")
+        for breach in evaluated.breaches:
+            click.echo(f"  out of bounds: {breach}")
+        if evaluated.record.run_url:
+            click.echo(f"  MLflow run: {evaluated.record.run_url}")
+    if evaluated.log_error:
+        _say(f"warning: {evaluated.log_error}")
+    if notify:
+        _deliver(application, application.evaluating.notify(model, evaluated))
+    sys.exit(FOUND if evaluated.breaches else FINE)
+
+
+@cli.command(cls=ManyFiles)
+@click.option(
+    "--new-labeled-data",
+    "--new-labelled-data",
+    "files",
+    type=PathArg,
+    multiple=True,
+    required=True,
+    metavar="FILE…",
+    help="New labelled files.",
+)
+@model_option
+@click.option("--force", is_flag=True, help="Retrain although the cool-down is not over.")
+@click.option("--promote", "promote_it", is_flag=True, help="Promote when the gate recommends it.")
+@json_option
+@click.pass_context
+def retrain(
+    context: click.Context,
+    files: tuple[Path, ...],
+    model_name: str | None,
+    force: bool,
+    promote_it: bool,
+    as_json: bool,
+) -> None:
+    """Retrain on old + new labelled data and compare with the champion on the same hold-outs.
+
+    The champion stays until somebody promotes the new version: --promote, `driftcatcher promote`, or Slack.
+    """
+    application = _application(context)
+    model = _model(application, model_name)
+    application.retraining.recover()  # what a killed command left behind must not lock the model
+    approved = application.retraining.approve(
+        model,
+        _data_files(files, model.label.column),
+        _me(),
+        incident_id=_open_incident(application, model),
+        force=force,
+    )
+    done = _run(application, approved)
+    if done.outcome is None:
+        raise click.ClickException(f"the retrain ended as {done.state}: {done.error}")
+    promoted = promote_it and done.outcome.recommendation == "promote"
+    if promoted:
+        application.retraining.promote(done, _me(), "promoted by --promote, as the gate recommends")
+    if as_json:
+        _print_json(
+            {"retrain": done.id, "state": "promoted" if promoted else done.state, **asdict(done.outcome)}
+        )
+    else:
+        _show_outcome(done, promoted)
+
+
+def _data_files(paths: tuple[Path, ...], label: str) -> list[DataFile]:
+    """The files as a training records them. DataError for one that cannot be used, before anything is queued."""
+    from detectors.errors import DataError
+    from detectors.source import read_frame, sha256_file
+    from trainers.base import DataFile
+
+    made = []
+    for path in paths:
+        frame = read_frame(path)
+        if label not in frame.columns:
+            raise DataError("columns", f'{path} has no label column "{label}": it cannot be trained on')
+        made.append(DataFile(str(path.absolute()), sha256_file(path), len(frame)))
+    return made
+
+
+def _open_incident(application: Application, model: ModelSection) -> int | None:
+    incident = application.store.open_incident_of(model.name)
+    return incident.id if incident is not None and incident.state == "open" else None
+
+
+def _run(application: Application, approved: Retrain) -> Retrain:
+    """Run it here, or wait for the running bot that took it first."""
+    from bot.jobs import job_for, perform
+
+    def here(retrain: Retrain, progress: Callable[[str], None]) -> Any:
+        return perform(job_for(application.config, application.store, retrain), progress)
+
+    import time
+
+    while (done := application.store.retrain(approved.id)).state in ("queued", "running"):
+        if done.state == "queued":
+            ran = application.run_retrain(approved, here, _say)
+            if ran is not None:
+                return ran
+            _say("the running bot has taken the retrain; waiting for it")
+        time.sleep(0.5)
+        application.retraining.recover()  # the bot may be killed meanwhile
+    return done
+
+
+def _show_outcome(done: Retrain, promoted: bool) -> None:
+    from trainers.base import counted_rows
+
+    outcome = done.outcome
+    if outcome is None:
+        return
+    version = outcome.version.version
+    click.echo(
+        f"{done.model} version {version} is trained. Champion (version {done.champion_version}) and challenger:"
+    )
+    for old, new in zip(outcome.champion, outcome.challenger, strict=True):
+        click.echo(f"  {_metrics_line(f'champion,   {old.holdout} hold-out', old.rows, asdict(old.metrics))}")
+        click.echo(f"  {_metrics_line(f'challenger, {new.holdout} hold-out', new.rows, asdict(new.metrics))}")
+    click.echo(f"Recommendation: {outcome.recommendation}.")
+    for reason in outcome.reasons:
+        click.echo(f"  {reason}")
+    for note in (*counted_rows(outcome.duplicates, outcome.conflicts), *outcome.notes):
+        click.echo(f"  note: {note}")
+    click.echo(f"MLflow run: {outcome.version.run_url}")
+    click.echo(
+        f"Version {version} is the champion now."
+        if promoted
+        else f"To use it: driftcatcher promote {version}"
+    )
+
+
+@cli.command()
+@click.argument("version", type=int)
+@model_option
+@click.option("--why", default="", help="The reason, for the audit log.")
+@click.pass_context
+def promote(context: click.Context, version: int, model_name: str | None, why: str) -> None:
+    """Make a trained VERSION the champion; its baseline moves with it."""
+    application = _application(context)
+    model = _model(application, model_name)
+    application.retraining.recover()
+    for done in application.store.retrains(model.name, 1000):
+        if done.outcome is not None and done.outcome.version.version == version:
+            application.retraining.promote(done, _me(), why)
+            click.echo(f"{model.name} version {version} is the champion.")
+            return
+    there = sorted(known.record.version for known in application.store.versions(model.name))
+    if version not in there:
+        listed = ", ".join(map(str, there)) or "none, it is not trained yet"
+        raise click.ClickException(f"{model.name} has no version {version}; its versions: {listed}")
+    _refuse(
+        f"version {version} of {model.name} was not made by a retrain; `driftcatcher rollback` goes back to it"
+    )
+
+
+@cli.command()
+@model_option
+@click.option("--why", default="", help="The reason, for the audit log.")
+@click.pass_context
+def rollback(context: click.Context, model_name: str | None, why: str) -> None:
+    """Make the previous champion the champion again, with its baseline."""
+    application = _application(context)
+    model = _model(application, model_name)
+    application.retraining.recover()
+    champion = application.store.champion(model.name)
+    current = champion.record.version if champion else None
+    last = next(
+        (
+            r
+            for r in application.store.retrains(model.name, 1000)
+            if r.state == "promoted" and r.outcome and r.outcome.version.version == current
+        ),
+        None,
+    )
+    promotion = application.retraining.roll_back(model, _me(), why, retrain=last)
+    click.echo(f"{model.name} version {promotion.version} is the champion again.")
+
+
+@cli.command()
+@model_option
+@json_option
+@click.pass_context
+def status(context: click.Context, model_name: str | None, as_json: bool) -> None:
+    """Models, champions, last verdicts, incidents, cool-downs, counters and the last drift history."""
+    from bot import status as statuses
+    from bot.inbox import inbox_exists
+    from bot.monitoring import utc_now
+
+    application = _application(context)
+    models = [_model(application, model_name)] if model_name else application.config.models
+    read = [statuses.read(model, application.store, utc_now(), look=True) for model in models]
+    if as_json:
+        _print_json({"models": [statuses.as_dict(one) for one in read]})
+    else:
+        from bot.text_report import status_text
+
+        click.echo("\n\n".join(status_text(one) for one in read))
+    for model in models:
+        if not inbox_exists(model.inbox):
+            _say(f"warning: the inbox of {model.name} does not exist: {model.inbox}")
+
+
+@cli.command()
+def detectors() -> None:
+    """List the detectors that are installed, with their parameters."""
+    from bot.plugins import DETECTORS, describe
+
+    for name, parameters, summary in describe(DETECTORS):
+        click.echo(f"{name}: {summary}\n    parameters: {parameters}")
+
+
+@cli.command()
+@click.option("--url", default=None, metavar="URL", help="HTTP mode: the public address Slack will call.")
+@click.pass_context
+def manifest(context: click.Context, url: str | None) -> None:
+    """Print the Slack app manifest: paste it where the app is created."""
+    from bot import config
+    from bot.slack.manifest import manifest_json
+
+    path = config.find(context.obj)
+    slack = config.load(path).slack if context.obj or path.exists() else config.SlackSection()
+    try:
+        text = manifest_json(command=slack.command, socket_mode=url is None, request_url=url)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    click.echo(text)
+
+
+@cli.command()
+@click.pass_context
+def serve(context: click.Context) -> None:
+    """Run the bot: Slack, the schedule, and approved retrains."""
+    import signal
+
+    from bot.bootstrap import Bot, Secrets
+
+    logging.getLogger().setLevel(logging.INFO)
+    application = _application(context)
+    for model in application.config.models:
+        _require_channel(application, model, True)
+    bot = Bot(application, Secrets.from_environment(application.config.slack.mode))
+
+    def end(number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)  # a second signal ends it at once
+        bot.ask_to_stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    bot.start()
+    _say("DriftCatcher is up. Stop it with Ctrl-C.")
+    bot.wait()
+    bot.stop()
+
+
+@cli.command()
+@click.option("--headless", is_flag=True, help="Play the whole story by itself and print it.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    show_default="a free one",
+    help="Port of the page.",
+)
+@click.option(
+    "--folder", type=click.Path(path_type=Path, file_okay=False), help="New folder for the demo's files."
+)
+@click.option("--seed", default=7, show_default=True, help="Seed of the made data.")
+def demo(headless: bool, port: int, folder: Path | None, seed: int) -> None:
+    """Try everything on this machine: no Slack account, no network."""
+    from bot.demo.story import play
+
+    sys.exit(play(headless=headless, port=port, folder=folder, seed=seed))
+
+
+@cli.command()
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=5000, show_default=True, help="Port of the page."
+)
+@click.pass_context
+def mlflow(context: click.Context, port: int) -> None:
+    """Open the MLflow UI on this project's store, on 127.0.0.1."""
+    from trainers.mlflow_ui import serve_ui
+
+    application = _application(context)
+    _say(f"MLflow will be at http://127.0.0.1:{port} in some seconds. Stop it with Ctrl-C.")
+    sys.exit(serve_ui(application.config.home, application.config.mlflow.tracking_uri or None, port))
+
+
+def _refuse(text: str) -> NoReturn:
+    _say(f"refused: {' '.join(text.split())}")
+    sys.exit(REFUSED)
+
+
+def main() -> None:
+    """The console script: known errors become one clear line and their exit status."""
+    from bot.config import ConfigError
+    from bot.plugins import PluginError
+    from detectors.errors import DataError
+    from state.records import StateError
+    from trainers.base import TrainingError
+
+    try:
+        cli.main(prog_name="driftcatcher", standalone_mode=False)
+    except click.exceptions.Abort:
+        _say("stopped")
+        sys.exit(130)
+    except getattr(click.exceptions, "NoArgsIsHelpError", ()) as error:  # click 8.2 has it, 8.1 ends with 0
+        error.show()
+        sys.exit(BAD)
+    except click.ClickException as error:
+        _fail(error.format_message() + _where_to_look(error))
+    except ConfigError as error:
+        _say(f"error: {error}")  # one line a problem
+        sys.exit(BAD)
+    except (DataError, TrainingError, PluginError) as error:
+        _fail(str(error))
+    except StateError as error:
+        _refuse(str(error))
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        _fail(f"{error.strerror or error}{where}")
+    except Exception as error:
+        known = _known(error)
+        if known is None:
+            logging.getLogger(__name__).exception("unexpected")
+        _fail(known or f"unexpected {type(error).__name__}: {error}")  # never 1: that means drift
+
+
+def _fail(text: str) -> NoReturn:
+    """One line, whatever a library put into its message."""
+    _say(f"error: {' '.join(text.split())}")
+    sys.exit(BAD)
+
+
+def _where_to_look(error: click.ClickException) -> str:
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        return f" See `{error.ctx.command_path} --help`."
+    return ""
+
+
+def _known(error: Exception) -> str | None:
+    """The sentence of errors whose classes are loaded only with the parts that raise them."""
+    names = {"NotTrained", "BeingChecked", "SecretMissing", "TokenRefused"}
+    return str(error) if type(error).__name__ in names else None
+
+
+if __name__ == "__main__":
+    main()

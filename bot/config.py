@@ -1,0 +1,380 @@
+"""Frozen settings from driftcatcher.toml; secrets from the environment alone; every error at once, with its key."""
+
+from __future__ import annotations
+
+import difflib
+import glob
+import hashlib
+import json
+import os
+import re
+import tomllib
+from collections import Counter
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from bot.plugins import PluginError, load_detector, load_trainer
+from bot.times import interval_or_cron, parse_duration
+from detectors.base import Detector
+from detectors.performance import Thresholds
+from detectors.verdict import FeaturePolicy, Policy
+from trainers.base import Gate, LabelSpec, Trainer
+
+FILE_NAME = "driftcatcher.toml"
+
+
+class ConfigError(Exception):
+    """Everything that is wrong with a configuration: one line a problem, each with its key."""
+
+    def __init__(self, where: str, problems: list[str]) -> None:
+        self.where = where
+        self.problems = problems
+        if len(problems) == 1:
+            super().__init__(f"{where}: {problems[0]}")
+        else:
+            super().__init__("\n  ".join([f"{where}: {len(problems)} problems", *problems]))
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+def _ids(approvers: tuple[str, ...]) -> tuple[str, ...]:
+    """Names would never match anybody: Slack tells the bot ids."""
+    for approver in approvers:
+        if not re.fullmatch(r"[UWS][A-Z0-9]{2,}", approver):
+            raise ValueError(
+                f'"{approver}" is no id: approvers are user ids (U…) or user-group ids (S…); in Slack, a profile '
+                "has it under “Copy member ID”"
+            )
+    return approvers
+
+
+Approvers = Annotated[tuple[str, ...], AfterValidator(_ids)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LabelSection(_Section):
+    """Which column is the target and which of its values mean 1 (positive) and 0 (negative)."""
+
+    column: str
+    positive: tuple[str, ...] = ()
+    negative: tuple[str, ...] = ()
+
+    @field_validator("positive", "negative", mode="before")
+    @classmethod
+    def _texts(cls, value: object) -> object:
+        return [str(v) for v in value] if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _some_value(self) -> LabelSection:
+        if not self.positive and not self.negative:
+            raise ValueError('name the values of at least one class, for example negative = ["BENIGN"]')
+        if both := set(self.positive) & set(self.negative):
+            raise ValueError(f"{sorted(both)} stand in both positive and negative")
+        return self
+
+
+class FeatureSection(_Section):
+    """Thresholds of one feature that differ from the model's."""
+
+    moderate: Annotated[float, Field(gt=0)] | None = None
+    significant: Annotated[float, Field(gt=0)] | None = None
+    alpha: Annotated[float, Field(gt=0, lt=1)] | None = None
+    ignore: bool = False
+
+
+class GateSection(_Section):
+    """What a challenger must show before promotion is recommended."""
+
+    max_loss_old: Fraction = 0.01
+    min_accuracy: Fraction | None = 0.90
+    min_precision: Fraction | None = 0.85
+    min_recall: Fraction | None = 0.85
+    max_fpr: Fraction | None = 0.10
+    max_fnr: Fraction | None = 0.05
+
+
+class PerformanceSection(_Section):
+    """Metrics of labelled predictions outside these bounds alert."""
+
+    min_accuracy: Fraction | None = 0.90
+    min_precision: Fraction | None = 0.85
+    min_recall: Fraction | None = 0.85
+    max_fpr: Fraction | None = 0.10
+    max_fnr: Fraction | None = 0.05
+
+
+class ModelSection(_Section):
+    """One deployed model: where its batches arrive, how they are judged, who decides."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+    inbox: Path
+    labeled: Path
+    label: LabelSection
+    ignore: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    period: str | None = None
+    schedule: str = "1h"
+    policy: Literal["calibrated", "classic"] = "calibrated"
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.006
+    correction: Literal["holm", "none"] = "holm"
+    classic_warning: Annotated[float, Field(gt=0)] = 0.1
+    classic_retrain: Annotated[float, Field(gt=0)] = 0.2
+    detectors: dict[str, dict[str, Any]] = Field(default={"psi": {}})
+    features: dict[str, FeatureSection] = Field(default_factory=dict)
+    alert_on: Literal["warning", "drift"] = "warning"
+    alert_cooldown: Duration = timedelta(hours=6)
+    retrain_cooldown: Duration = timedelta(hours=24)
+    retrain_limit: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(hours=6)
+    channel: str = ""
+    approvers: Approvers | None = None
+    trainer: dict[str, Any] = Field(default_factory=dict)
+    gate: GateSection = GateSection()
+    performance: PerformanceSection = PerformanceSection()
+
+    @field_validator("schedule")
+    @classmethod
+    def _schedule(cls, value: str) -> str:
+        interval_or_cron(value)
+        return value
+
+    @field_validator("detectors")
+    @classmethod
+    def _detectors(cls, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        problems = []
+        for name, params in value.items():
+            try:
+                load_detector(params.get("use", name), {k: v for k, v in params.items() if k != "use"})
+            except PluginError as error:
+                problems.append(str(error))
+        if problems or not value:
+            raise ValueError("; ".join(problems) or "name at least one detector, for example psi")
+        return value
+
+    @field_validator("trainer")
+    @classmethod
+    def _trainer(cls, value: dict[str, Any]) -> dict[str, Any]:
+        try:
+            _make_trainer(value)
+        except PluginError as error:
+            raise ValueError(str(error)) from error
+        return value
+
+    @model_validator(mode="after")
+    def _thresholds_in_order(self) -> ModelSection:
+        if self.classic_retrain < self.classic_warning:
+            raise ValueError("classic_retrain must not be below classic_warning")
+        if self.label.column in self.ignore:
+            raise ValueError(f'"{self.label.column}" is the label: take it out of ignore')
+        return self
+
+    def load_detectors(self) -> tuple[Detector, ...]:
+        """The configured detectors, made with their parameters."""
+        return tuple(
+            load_detector(params.get("use", name), {k: v for k, v in params.items() if k != "use"})
+            for name, params in self.detectors.items()
+        )
+
+    def load_trainer(self) -> Trainer:
+        """The configured trainer, made with its parameters."""
+        return _make_trainer(self.trainer)
+
+    def label_spec(self) -> LabelSpec:
+        """How labelled files of this model are read."""
+        label = self.label
+        return LabelSpec(
+            label.column, label.positive, label.negative, self.ignore, self.categorical, period=self.period
+        )
+
+    def judging(self) -> Policy:
+        """The policy that turns scores into a verdict."""
+        features = {name: FeaturePolicy(**section.model_dump()) for name, section in self.features.items()}
+        return Policy(
+            kind=self.policy,
+            alpha=self.alpha,
+            correction=self.correction,
+            classic_warning=self.classic_warning,
+            classic_retrain=self.classic_retrain,
+            features=features,
+        )
+
+    def promotion_gate(self) -> Gate:
+        """The gate between a retrain and the recommendation to promote."""
+        return Gate(**self.gate.model_dump())
+
+    def thresholds(self) -> Thresholds:
+        """The bounds of the performance monitor."""
+        return Thresholds(**self.performance.model_dump())
+
+    @cached_property
+    def policy_sha(self) -> str:
+        """Digest of all that decides a verdict: the same file under another policy is another check."""
+        keys = {
+            "policy",
+            "alpha",
+            "correction",
+            "classic_warning",
+            "classic_retrain",
+            "detectors",
+            "features",
+            "ignore",
+        }
+        text = json.dumps(self.model_dump(mode="json", include=keys), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+class SlackSection(_Section):
+    """How the bot meets Slack. Tokens are never here: SLACK_BOT_TOKEN, SLACK_APP_TOKEN, SLACK_SIGNING_SECRET."""
+
+    mode: Literal["socket", "http"] = "socket"
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 3000
+    command: Annotated[str, Field(pattern=r"^/[a-z0-9_-]{1,31}$")] = "/drift"
+    channel: str = ""
+    approvers: Approvers = ()
+
+
+class MlflowSection(_Section):
+    """Where runs are logged; by default a SQLite store in the home folder."""
+
+    tracking_uri: str = ""
+    ui_url: str = "http://127.0.0.1:5000"
+
+
+class Config(_Section):
+    """The whole configuration, with absolute paths."""
+
+    home: Path = Path(".driftcatcher")
+    settle_seconds: Annotated[float, Field(ge=0, le=600)] = 2.0
+    slack: SlackSection = SlackSection()
+    mlflow: MlflowSection = MlflowSection()
+    models: tuple[ModelSection, ...]
+
+    @model_validator(mode="after")
+    def _names_once(self) -> Config:
+        if not self.models:
+            raise ValueError("models: at least one [[models]] block is needed")
+        twice = [name for name, count in Counter(m.name for m in self.models).items() if count > 1]
+        if twice:
+            raise ValueError(f"models need names of their own; used more than once: {', '.join(twice)}")
+        return self
+
+    def model(self, name: str | None) -> ModelSection:
+        """The model of that name; without a name the only one. LookupError says which there are."""
+        names = ", ".join(m.name for m in self.models)
+        if not name:
+            if len(self.models) == 1:
+                return self.models[0]
+            raise LookupError(f"several models are configured, name one: {names}")
+        for model in self.models:
+            if model.name == name:
+                return model
+        raise LookupError(f'no model is called "{name}"; configured: {names}')
+
+    def channel(self, model: ModelSection) -> str:
+        """The channel of a model, its own or the bot's."""
+        return (model.channel or self.slack.channel).lstrip("#")
+
+    def approvers(self, model: ModelSection) -> tuple[str, ...]:
+        """User and user-group ids that may approve for a model; nobody where none is named."""
+        return self.slack.approvers if model.approvers is None else model.approvers
+
+    @property
+    def state_path(self) -> Path:
+        """The SQLite file that remembers everything."""
+        return self.home / "state.db"
+
+
+def _make_trainer(section: dict[str, Any]) -> Trainer:
+    params = {k: v for k, v in section.items() if k != "use"}
+    return load_trainer(section.get("use", "hist_gradient_boosting"), params)
+
+
+def find(path: str | None) -> Path:
+    """The configuration file asked for, or named by DRIFTCATCHER_CONFIG, or in the current folder."""
+    return Path(path or os.environ.get("DRIFTCATCHER_CONFIG") or FILE_NAME).expanduser().resolve()
+
+
+def load(path: Path) -> Config:
+    """Read and check the configuration. ConfigError lists every problem with its key and what would be right."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise ConfigError(str(path), ["there is no such file; `driftcatcher init` writes one"]) from None
+    except OSError as error:
+        raise ConfigError(str(path), [f"cannot be read: {error.strerror}"]) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), [f"is not valid TOML: {error}"]) from error
+    try:
+        return Config.model_validate(_with_absolute_paths(raw, path.parent))
+    except ValidationError as error:
+        raise ConfigError(str(path), [_problem(e) for e in error.errors()]) from error
+
+
+def _with_absolute_paths(raw: dict[str, Any], base: Path) -> dict[str, Any]:
+    """Paths are relative to the file they stand in; a model's folders follow its name where not given."""
+
+    def absolute(value: object) -> object:
+        return str(base / Path(value).expanduser()) if isinstance(value, str) else value
+
+    def inbox(value: object) -> object:
+        if isinstance(value, str) and glob.has_magic(value) and not Path(value).expanduser().is_absolute():
+            folder = base / value
+            return str(folder if folder.is_dir() else Path(glob.escape(str(base))) / value)
+        return absolute(value)
+
+    made = dict(raw, home=absolute(raw.get("home", ".driftcatcher")))
+    if isinstance(models := raw.get("models"), list):
+        made["models"] = [
+            {
+                **model,
+                "inbox": inbox(model.get("inbox", f"inbox/{model.get('name', '')}")),
+                "labeled": absolute(model.get("labeled", f"labeled/{model.get('name', '')}")),
+            }
+            if isinstance(model, dict)
+            else model
+            for model in models
+        ]
+    return made
+
+
+_SECTIONS: dict[str, type[_Section]] = {
+    "slack": SlackSection, "mlflow": MlflowSection, "models": ModelSection, "label": LabelSection,
+    "gate": GateSection, "performance": PerformanceSection, "features": FeatureSection,
+}  # fmt: skip
+
+
+def _problem(error: Any) -> str:
+    """One line: key, what is wrong, what would be right."""
+    location = [part for part in error["loc"] if part != "[key]"]
+    key = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in location).lstrip(".") or "the file"
+    kind = error["type"]
+    if kind == "extra_forbidden":
+        owner = next((_SECTIONS[p] for p in reversed(location[:-1]) if p in _SECTIONS), Config)
+        near = difflib.get_close_matches(str(location[-1]), owner.model_fields, n=1)
+        hint = f'did you mean "{near[0]}"?' if near else f"known here: {', '.join(owner.model_fields)}"
+        return f"{key}: unknown key; {hint}"
+    if kind == "missing":
+        return f"{key}: is required"
+    message = error["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    given = error.get("input")
+    shown = f" (got {given!r})" if isinstance(given, str | int | float | bool) else ""
+    return f"{key}: {message}{shown}"

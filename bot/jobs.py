@@ -1,0 +1,180 @@
+"""A training as a job: plain JSON in, plain JSON out, so that it can run in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from bot.config import Config
+from bot.plugins import load_trainer
+from state.records import Retrain
+from state.store import Store
+from trainers.base import DataFile, Gate, LabelSpec, ModelVersion, Progress, RetrainOutcome, TrainingError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RetrainJob:
+    """Everything a retrain needs to know; nothing in it is looked up elsewhere."""
+
+    champion: ModelVersion
+    files: tuple[DataFile, ...]
+    spec: LabelSpec
+    gate: Gate
+    trainer: Mapping[str, Any]  # the [models.trainer] table
+    home: str
+    tracking_uri: str
+    ui_url: str
+    tags: Mapping[str, str]
+
+    def to_json(self) -> str:
+        """For the child's standard input, on one line."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> RetrainJob:
+        """The inverse of `to_json`."""
+        from pydantic import TypeAdapter
+
+        return TypeAdapter(cls).validate_json(text)
+
+
+def job_for(config: Config, store: Store, retrain: Retrain) -> RetrainJob:
+    """The job of one approved retrain. StateError or TrainingError when something it needs is gone."""
+    try:
+        model = config.model(retrain.model)
+    except LookupError as error:
+        raise TrainingError(str(error)) from error
+    tags = {"driftcatcher.approved_by": retrain.approved_by, "driftcatcher.retrain": str(retrain.id)}
+    return RetrainJob(
+        champion=store.version(retrain.model, retrain.champion_version).record,
+        files=retrain.files,
+        spec=model.label_spec(),
+        gate=model.promotion_gate(),
+        trainer=model.trainer,
+        home=str(config.home),
+        tracking_uri=config.mlflow.tracking_uri,
+        ui_url=config.mlflow.ui_url,
+        tags=tags,
+    )
+
+
+def perform(job: RetrainJob, progress: Progress) -> RetrainOutcome:
+    """Run the job in this process."""
+    from trainers.mlflow_registry import MlflowRegistry
+    from trainers.pipeline import retrain
+
+    home = Path(job.home)
+    params = {k: v for k, v in job.trainer.items() if k != "use"}
+    return retrain(
+        job.champion,
+        list(job.files),
+        job.spec,
+        load_trainer(str(job.trainer.get("use", "hist_gradient_boosting")), params),
+        MlflowRegistry(home, job.tracking_uri or None, job.ui_url),
+        home,
+        gate=job.gate,
+        progress=progress,
+        tags=job.tags,
+    )
+
+
+def run_in_child(
+    job: RetrainJob, progress: Progress, stop: threading.Event, limit: timedelta = timedelta(hours=6)
+) -> RetrainOutcome:
+    """Run the job in a process of its own. TrainingError when it fails, is killed, takes longer than `limit`,
+    or `stop` is set.
+
+    The child ends when its standard input closes, so it never outlives a bot that was killed.
+    """
+    late = threading.Event()
+    child = subprocess.Popen(
+        [sys.executable, "-m", "bot.worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        env=_environment(),
+    )
+    if child.stdin is None or child.stdout is None or child.stderr is None:
+        raise TrainingError("the training process could not be started")
+    complaints: list[bytes] = []
+    drain = threading.Thread(target=lambda pipe: complaints.extend(pipe), args=(child.stderr,), daemon=True)
+    watch = threading.Thread(target=_end_when_told, args=(child, stop, late, limit), daemon=True)
+    drain.start()
+    watch.start()
+    answer: dict[str, Any] = {}
+    try:
+        child.stdin.write(job.to_json().encode() + b"\n")
+        child.stdin.flush()
+        for line in child.stdout:
+            message = json.loads(line)
+            if "progress" in message:
+                progress(message["progress"])
+            else:
+                answer = message
+        code = child.wait()
+    except (OSError, ValueError) as error:
+        child.kill()
+        raise TrainingError(f"the training process broke off: {error}") from error
+    finally:
+        child.stdin.close()
+        child.wait()
+    drain.join(timeout=5)
+    if late.is_set() and "outcome" not in answer:
+        raise TrainingError(f"the training took longer than {limit} and was ended: see `retrain_limit`")
+    return _outcome(answer, code, b"".join(complaints[-20:]).decode(errors="replace"), stop.is_set())
+
+
+def _environment() -> dict[str, str]:
+    """Slack's tokens are not for trainers, which others may have written.
+
+    Idle OpenMP threads must sleep, not spin: the bot answers clicks on the same cores.
+    """
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("SLACK_")}
+    return {**ours, "OMP_WAIT_POLICY": "passive"}
+
+
+def _end_when_told(
+    child: subprocess.Popen[bytes], stop: threading.Event, late: threading.Event, limit: timedelta
+) -> None:
+    """End the child when it is told to or late; and what it started with it, else its pipes stay open."""
+    deadline = time.monotonic() + limit.total_seconds()
+    while child.poll() is None:
+        if stop.wait(0.2):
+            break
+        if time.monotonic() > deadline:
+            late.set()
+            break
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)  # its session is its own
+
+
+def _outcome(answer: Mapping[str, Any], code: int, complaints: str, stopped: bool) -> RetrainOutcome:
+    if "outcome" in answer:
+        from pydantic import TypeAdapter
+
+        return TypeAdapter(RetrainOutcome).validate_python(answer["outcome"])
+    if "error" in answer:
+        raise TrainingError(str(answer["error"]))
+    if stopped:
+        raise TrainingError("the bot was stopped while the retrain ran; approve it again")
+    if complaints:
+        log.error("the training process said:\n%s", complaints)
+    how = f"was killed by signal {-code}" if code < 0 else f"ended with status {code}"
+    raise TrainingError(
+        f"the training process {how} before it had a result; the bot's log has its last words"
+    )

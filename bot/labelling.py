@@ -1,0 +1,98 @@
+"""Labelled files that wait in a model's folder: what a retrain could use and has not used yet."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+
+from bot.config import ModelSection
+from bot.inbox import candidates
+from detectors.errors import DataError
+from detectors.source import header_of, sha256_file, stream
+from state.store import Store
+from trainers.base import DataFile
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledFile:
+    """A file in the labelled folder; `error` says why it cannot be used, rows is 0 then."""
+
+    path: Path
+    sha256: str
+    rows: int
+    modified: datetime
+    error: str = ""
+
+    def data_file(self) -> DataFile:
+        """The file as a training records it."""
+        return DataFile(str(self.path), self.sha256, self.rows)
+
+
+_Stamp = tuple[int, int, int]  # size, mtime and ctime in ns
+_looked: dict[tuple[Path, str], tuple[_Stamp, LabelledFile]] = {}  # by path and label column
+_looking = threading.Lock()
+
+
+def found(model: ModelSection, *, read: bool = True) -> tuple[LabelledFile, ...]:
+    """Every data file in the model's labelled folder, newest last, used or not.
+
+    Each is read once while its size and time stay the same. `read=False` leaves out those that were not read
+    yet, for answers that may not wait.
+    """
+    files = []
+    for path in candidates(model.labeled):
+        try:
+            stat = path.stat()
+        except OSError:
+            continue  # moved away between two looks
+        key, stamp = (path, model.label.column), (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+        if read:
+            with _looking:  # several threads may ask for the same large file
+                if _known(key, stamp) is None:
+                    _looked[key] = (stamp, _look(*key, stat.st_mtime_ns))
+        if (file := _known(key, stamp)) is not None:
+            files.append(file)
+    return tuple(files)
+
+
+def _known(key: tuple[Path, str], stamp: _Stamp) -> LabelledFile | None:
+    seen, file = _looked.get(key, (None, None))
+    return file if seen == stamp else None
+
+
+def waiting(model: ModelSection, store: Store, *, read: bool = True) -> tuple[LabelledFile, ...]:
+    """Usable labelled files that no version was trained on yet, each content once; `read` as in `found`."""
+    used = store.used_labelled_sha256s(model.name)
+    fresh = {f.sha256: f for f in found(model, read=read) if not f.error and f.sha256 not in used}
+    return tuple(fresh.values())
+
+
+def unusable(model: ModelSection) -> tuple[LabelledFile, ...]:
+    """Files in the labelled folder that nothing can be learned from; each says why."""
+    return tuple(f for f in found(model, read=False) if f.error)
+
+
+def label_mark(files: tuple[LabelledFile, ...]) -> str:
+    """A short digest of which files wait, to see whether a message still says the truth about them."""
+    return sha256("".join(sorted(f.sha256 for f in files)).encode()).hexdigest()[:16]
+
+
+def _look(path: Path, label: str, mtime_ns: int) -> LabelledFile:
+    """Read a file's header and count its labelled rows."""
+    modified = datetime.fromtimestamp(mtime_ns / 1e9, UTC)
+    try:
+        digest = sha256_file(path)
+        if label not in header_of(path):
+            return LabelledFile(path, digest, 0, modified, f'no column "{label}"')
+        chunks = stream(path, frozenset(), frozenset({label}))  # one column: status must stay quick
+        rows = sum(int((chunk.categorical[label] != None).sum()) for chunk in chunks)  # noqa: E711  element-wise
+        error = "" if rows else f'no row has a label in "{label}"'
+        return LabelledFile(path, digest, rows, modified, error)
+    except DataError as error:
+        return LabelledFile(path, "", 0, modified, error.message)

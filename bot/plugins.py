@@ -1,0 +1,103 @@
+"""Detectors and trainers by name: an entry point, or "package.module:Class". Only what is asked for is loaded."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from detectors.base import Detector
+from trainers.base import Trainer
+
+DETECTORS = "driftcatcher.detectors"
+TRAINERS = "driftcatcher.trainers"
+
+
+class PluginError(Exception):
+    """A plug-in that cannot be found, loaded or made with its parameters; the message says what would be right."""
+
+
+def known(group: str) -> dict[str, EntryPoint]:
+    """The installed entry points of a group by name, sorted."""
+    return {e.name: e for e in sorted(entry_points(group=group), key=lambda e: e.name)}
+
+
+def _load_class(group: str, name: str) -> type:
+    try:
+        if ":" in name:
+            module, _, attribute = name.partition(":")
+            loaded = getattr(importlib.import_module(module), attribute)
+        else:
+            points = known(group)
+            if name not in points:
+                near = difflib.get_close_matches(name, points, n=1)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                raise PluginError(
+                    f'no plug-in is called "{name}"{hint} Known: {", ".join(points)}. '
+                    'A class of your own is named "package.module:Class".'
+                )
+            loaded = points[name].load()
+    except PluginError:
+        raise
+    except Exception as error:
+        raise PluginError(f'"{name}" could not be loaded: {type(error).__name__}: {error}') from error
+    if not inspect.isclass(loaded):
+        raise PluginError(f'"{name}" is not a class')
+    return loaded
+
+
+def _make(group: str, name: str, params: Mapping[str, Any]) -> Any:
+    cls = _load_class(group, name)
+    accepted = [p for p in inspect.signature(cls).parameters if p not in ("args", "kwargs")]
+    try:
+        return cls(**params)
+    except Exception as error:
+        listed = ", ".join(accepted) or "none"
+        raise PluginError(f'"{name}" refuses its parameters: {error} (it takes: {listed})') from error
+
+
+def load_detector(name: str, params: Mapping[str, Any]) -> Detector:
+    """A detector made with its parameters. PluginError if it is unknown, broken or not a detector."""
+    made = _make(DETECTORS, name, params)
+    if not isinstance(made, Detector):
+        raise PluginError(
+            f'"{name}" is no detector: it needs name, moderate, significant and score(reference, current)'
+        )
+    limits = (made.moderate, made.significant)
+    if not all(isinstance(limit, (int, float)) for limit in limits) or not 0 <= limits[0] <= limits[1]:
+        raise PluginError(
+            f'"{name}": moderate ({limits[0]!r}) and significant ({limits[1]!r}) must be numbers, '
+            "0 or more, the second not below the first"
+        )
+    return made
+
+
+def load_trainer(name: str, params: Mapping[str, Any]) -> Trainer:
+    """A trainer made with its parameters. PluginError if it is unknown, broken or not a trainer."""
+    made = _make(TRAINERS, name, params)
+    if not isinstance(made, Trainer):
+        raise PluginError(
+            f'"{name}" is no trainer: it needs name, params() and fit(features, labels, categorical)'
+        )
+    return made
+
+
+def describe(group: str) -> list[tuple[str, str, str]]:
+    """Name, parameters and first line of the docstring of each installed plug-in; a broken one says why."""
+    found = []
+    for name in known(group):
+        try:
+            cls = _load_class(group, name)
+        except PluginError as error:
+            found.append((name, "unknown", f"BROKEN: {error}"))
+            continue
+        parameters = [
+            f"{p.name}={p.default!r}" if p.default is not inspect.Parameter.empty else p.name
+            for p in inspect.signature(cls).parameters.values()
+        ]
+        summary = (inspect.getdoc(cls) or "no description").splitlines()[0]
+        found.append((name, ", ".join(parameters) or "none", summary))
+    return found

@@ -1,0 +1,33 @@
+"""A progress bar on a terminal while a large file is read."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from detectors.source import Advance
+
+WORTH_A_BAR = 20_000_000  # bytes; smaller files are read before a bar could be drawn
+
+
+@contextmanager
+def reading(file: Path) -> Iterator[Advance | None]:
+    """A callback for (bytes read, bytes in all), or None where a bar would be in the way."""
+    if not sys.stderr.isatty() or not file.is_file() or file.stat().st_size < WORTH_A_BAR:
+        yield None
+        return
+    with click.progressbar(length=file.stat().st_size, label=f"reading {file.name}", file=sys.stderr) as bar:
+        done = 0
+
+        def advance(position: int, total: int) -> None:
+            nonlocal done
+            bar.length = total
+            if position > done:  # a file that is read a second time does not pull the bar back
+                bar.update(position - done)
+                done = position
+
+        yield advance

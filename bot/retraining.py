@@ -1,0 +1,242 @@
+"""Journey 2: a retrain is approved, runs, is judged by people, moves the champion, and can be taken back."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+from bot import labelling
+from bot.config import Config, ModelSection
+from bot.monitoring import utc_now
+from state.records import Promotion, Retrain, StateError
+from state.store import Store
+from trainers.base import (
+    DataFile,
+    ModelRegistry,
+    Progress,
+    RetrainOutcome,
+    TrainingError,
+    TrainOutcome,
+    quiet,
+)
+
+log = logging.getLogger(__name__)
+
+IN_HAND = timedelta(seconds=60)  # a younger move may still be in the hands of the process that began it
+
+
+@dataclass(frozen=True, slots=True)
+class Retraining:
+    """Everything that changes which version is the champion. Permission is checked by the caller.
+
+    `registry` is made on first use: it loads MLflow.
+    """
+
+    config: Config
+    store: Store
+    registry: Callable[[], ModelRegistry]
+    now: Callable[[], datetime] = utc_now
+
+    def approve(
+        self,
+        model: ModelSection,
+        files: Sequence[DataFile],
+        by: str,
+        *,
+        incident_id: int | None = None,
+        why: str = "",
+        force: bool = False,
+    ) -> Retrain:
+        """Queue a retrain. Raises TrainingError, AlreadyDecided, CoolingDown or StateError; each is a full sentence."""
+        champion = self.store.champion(model.name)
+        if champion is None:
+            raise TrainingError(f'"{model.name}" has no trained version yet: train it first')
+        if not files:
+            raise TrainingError(
+                f"there is no labelled data for {model.name}: put a file with the column "
+                f'"{model.label.column}" into {model.labeled} and approve again'
+            )
+        with self.store.together():  # a step and what is said of it: a crash cannot come in between
+            retrain = self.store.approve(
+                incident_id,
+                model.name,
+                tuple(files),
+                champion.record.version,
+                by,
+                self.now(),
+                forced=force,
+                cooldown=model.retrain_cooldown,
+                why=why,
+            )
+            self._say("retrain_started", retrain)
+        return retrain
+
+    def chosen(self, model: ModelSection, digests: Sequence[str]) -> tuple[DataFile, ...]:
+        """The waiting labelled files with these digests (or prefixes of them); StateError when one has gone.
+
+        Nothing is read: the form that offered them has looked at them, and its answer may not wait.
+        """
+        waiting = labelling.waiting(model, self.store, read=False)
+        files = [f.data_file() for d in digests for f in waiting if f.sha256.startswith(d)]
+        if len(files) < len(digests):
+            raise StateError(
+                "since the form was opened a labelled file has changed or gone, or the bot was restarted: open it again"
+            )
+        return tuple(files)
+
+    def finish(self, retrain: Retrain, outcome: RetrainOutcome) -> Retrain:
+        """Keep the result of a retrain that ran and tell its thread."""
+        with self.store.together():
+            done = self.store.finish_retrain(retrain.id, outcome, self.now())
+            self._say("retrain_finished", done)
+        return done
+
+    def fail(self, retrain: Retrain, error: str) -> Retrain:
+        """Keep the reason why a retrain ended without a result and tell its thread."""
+        with self.store.together():
+            failed = self.store.fail_retrain(retrain.id, error, self.now())
+            self._say("retrain_failed", failed)
+        return failed
+
+    def promote(self, retrain: Retrain, by: str, why: str = "") -> Promotion:
+        """Make the challenger the champion: registry alias and baseline move together."""
+        if retrain.outcome is None:
+            raise StateError(f"retrain {retrain.id} has no result to promote (it is {retrain.state})")
+        version = retrain.outcome.version.version
+        return self._move(retrain.model, version, "promote", by, why)
+
+    def keep(self, retrain: Retrain, by: str, why: str = "") -> Retrain:
+        """Keep the current champion."""
+        with self.store.together():
+            if not self.store.decide_retrain(retrain.id, "kept", by, self.now(), why):
+                raise StateError(f"retrain {retrain.id} has been decided already")
+            kept = self.store.retrain(retrain.id)
+            self._say("kept", kept)
+        return kept
+
+    def roll_back(
+        self, model: ModelSection, by: str, why: str = "", retrain: Retrain | None = None
+    ) -> Promotion:
+        """Make the previous champion the champion again, with its baseline."""
+        previous = self.store.previous_champion(model.name)
+        if previous is None:
+            raise StateError(f"{model.name} has no earlier version to go back to")
+        champion = self.store.champion(model.name)
+        if retrain is not None and (
+            retrain.outcome is None
+            or champion is None
+            or champion.record.version != retrain.outcome.version.version
+        ):
+            raise StateError("another version has become champion since; roll back from its own thread")
+        return self._move(model.name, previous, "roll_back", by, why)
+
+    def train(
+        self,
+        model: ModelSection,
+        base: Sequence[Path],
+        new: Sequence[Path],
+        by: str,
+        progress: Progress = quiet,
+        *,
+        force: bool = False,
+    ) -> TrainOutcome:
+        """Train a version from labelled files alone and make it the champion.
+
+        StateError if there is a champion when it is done, unless `force`.
+        """
+        from trainers import pipeline
+
+        made = pipeline.train(
+            model.name,
+            base,
+            new,
+            model.label_spec(),
+            model.load_trainer(),
+            self.registry(),
+            self.config.home,
+            gate=model.promotion_gate(),
+            progress=progress,
+            tags={"driftcatcher.trained_by": by},
+        )
+        self.store.add_version(made.version, self.now())
+        self._move(model.name, made.version.version, "train", by, "", only_first=not force)
+        return made
+
+    def _move(
+        self,
+        model: str,
+        version: int,
+        kind: Literal["train", "promote", "roll_back"],
+        by: str,
+        why: str,
+        *,
+        only_first: bool = False,
+    ) -> Promotion:
+        """Intent first, then the alias, then the state: whatever dies between, `recover` ends it one way."""
+        target = self.store.version(model, version)
+        if not Path(target.record.baseline_path).is_file():
+            raise StateError(
+                f"the baseline of {model} version {version} is missing at {target.record.baseline_path}: "
+                f"nothing was moved. Download it from the MLflow run {target.record.run_id}."
+            )
+        promotion = self.store.begin_promotion(
+            model, version, kind, by, self.now(), why=why, only_first=only_first
+        )
+        try:
+            self.registry().set_alias(model, "champion", version)
+        except Exception as error:
+            self.store.abandon_promotion(promotion.id, f"{type(error).__name__}: {error}")
+            raise TrainingError(
+                f"the registry did not take version {version}: {error}. Nothing was moved."
+            ) from error
+        return self._finish_move(promotion)
+
+    def _finish_move(self, promotion: Promotion) -> Promotion:
+        """The alias has moved: move the champion with its baseline, and say so in the retrain's thread."""
+        said = {"promote": "promoted", "roll_back": "rolled_back"}
+        with self.store.together():
+            done = self.store.finish_promotion(promotion.id, self.now())
+            if done.retrain_id is not None and done.kind in said:
+                self._say(said[done.kind], self.store.retrain(done.retrain_id))
+        return done
+
+    def recover(self, *, here_only: bool = True) -> None:
+        """Finish moves that were cut off, and mark retrains whose process is gone.
+
+        `here_only` spares those of another host, which cannot be looked at; the bot that owns the state file
+        takes them for gone when it starts.
+        """
+        self.finish_moves()
+        with self.store.together():
+            for retrain in self.store.interrupt_running(self.now(), here_only=here_only):
+                log.warning("retrain %s of %s was interrupted", retrain.id, retrain.model)
+                self._say("retrain_failed", retrain)
+
+    def finish_moves(self) -> None:
+        """End moves that were cut off between the alias and the state; one that fails stays for the next time."""
+        for promotion in self.store.pending_promotions():
+            if self.now() - promotion.at < IN_HAND:
+                continue
+            log.warning(
+                "finishing the interrupted move of %s to version %s", promotion.model, promotion.version
+            )
+            try:
+                self.registry().set_alias(promotion.model, "champion", promotion.version)
+                self._finish_move(promotion)
+            except Exception:
+                log.exception("the move is not finished yet; it is tried again")
+
+    def _say(self, kind: str, retrain: Retrain) -> None:
+        """Put the news into the outbox: the thread's message and the edit of the incident."""
+        now = self.now()
+        decided = f":{retrain.decided_at.timestamp():.3f}" if retrain.decided_at else ""  # may come again
+        key = f"{kind}:{retrain.id}:{retrain.state}{decided}"
+        self.store.enqueue(kind, key, {"retrain_id": retrain.id}, retrain.incident_id, now)
+        if retrain.incident_id is not None:
+            self.store.enqueue(
+                "incident", f"incident:{retrain.incident_id}:{key}", {}, retrain.incident_id, now
+            )

@@ -1,0 +1,322 @@
+"""Buttons and the approval form: acknowledged first, permission checked again at every click, nothing ignored."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from threading import Timer
+from typing import Any
+
+from slack_bolt import Ack, App, Respond
+from slack_sdk import WebClient
+
+from bot.config import ModelSection
+from bot.labelling import unusable, waiting
+from bot.slack import ids, modals
+from bot.slack.answers import answer, beside, reference
+from bot.slack.blocks import Message
+from bot.slack.incident_blocks import snooze_choice
+from bot.slack.services import Services
+from bot.slack.status_blocks import refusal
+from bot.slack.text import person, when
+from state.records import AlreadyDecided, CoolingDown, Incident, Retrain, StateError
+from trainers.base import TrainingError
+
+log = logging.getLogger(__name__)
+
+Body = dict[str, Any]
+ANSWER_WITHIN = 2.0  # seconds; Slack waits three for the answer to a form
+LATE = 1.0  # seconds after which that answer has arrived for certain, and another may follow it
+
+
+class Refused(Exception):
+    """The click is not carried out; the text is for the person who clicked."""
+
+
+KNOWN = (Refused, StateError, TrainingError)
+
+
+def register(app: App, services: Services) -> None:
+    """Listen to every button and to the form."""
+    clicks = Clicks(services)
+    handlers: dict[str, Callable[[Body, WebClient], None]] = {
+        ids.INCIDENT_APPROVE: clicks.approve,
+        ids.INCIDENT_SNOOZE: clicks.snooze,
+        ids.INCIDENT_DISMISS: clicks.dismiss,
+        ids.INCIDENT_DETAILS: clicks.details,
+        ids.RETRAIN_OPEN: clicks.open_form,
+        ids.RETRAIN_PROMOTE: clicks.promote,
+        ids.RETRAIN_KEEP: clicks.keep,
+        ids.RETRAIN_ROLLBACK: clicks.roll_back,
+    }
+    for action_id, handler in handlers.items():
+        app.action(action_id)(_listener(handler, services))
+
+    @app.view(ids.APPROVE_VIEW)
+    def submitted(ack: Ack, body: Body, client: WebClient, view: dict[str, Any]) -> None:
+        done = services.decisions.submit(clicks.submit, body, client, view)
+        wait([done], ANSWER_WITHIN)
+        if not done.done():  # Slack is slow to say who is in a group, or the state file is busy
+            ack(response_action="update", view=modals.working("Approve retrain", "One moment …"))
+            done.add_done_callback(lambda late: Timer(LATE, _tell_late, (late, client, view["id"])).start())
+            return
+        error = done.exception()
+        if error is None:
+            ack()
+        elif isinstance(error, CoolingDown) and modals.asks_to_override(view):
+            ack(response_action="errors", errors=modals.cooling(error.until))  # the form stays as it is
+        else:
+            ack(response_action="update", view=modals.working("Not started", _reason(error)))
+
+
+def _reason(error: BaseException) -> str:
+    """Why the form was not carried out; what nobody expected is logged under a reference."""
+    return _words(error) if isinstance(error, KNOWN) else reference(error)
+
+
+def _tell_late(done: Future[None], client: WebClient, view_id: str) -> None:
+    error = done.exception()
+    if error is None:
+        view = modals.working("Approved", "The retrain is queued; its thread says how it goes.")
+    else:
+        view = modals.working("Not started", _reason(error))
+    try:
+        client.views_update(view_id=view_id, view=view)
+    except Exception as failed:  # noqa: BLE001  the form was closed meanwhile; the thread has what was done
+        log.info("the form could not be answered: %s", failed)
+
+
+def _listener(handler: Callable[[Body, WebClient], None], services: Services) -> Callable[..., None]:
+    """Ack, then do it; a refusal is told to the one who clicked, anything unknown too, with a reference."""
+
+    def listener(ack: Ack, body: Body, client: WebClient, respond: Respond) -> None:
+        ack()
+
+        try:
+            handler(body, client)
+        except KNOWN as error:
+            answer(respond, _refused(error))
+        except Exception as error:  # noqa: BLE001  logged by reference()
+            answer(respond, refusal(reference(error)))
+        services.wake()
+
+    return listener
+
+
+def _refused(error: Exception) -> Message:
+    """The refusal; only words of our own may mention people, a file name in them may not."""
+    return refusal(_words(error), ours=isinstance(error, (Refused, AlreadyDecided, CoolingDown)))
+
+
+def _words(error: BaseException) -> str:
+    """The sentence for a person, with Slack's own times and mentions."""
+    if isinstance(error, AlreadyDecided):
+        return f"Already {error.what} by {person(error.who)} at {when(error.when)}."
+    if isinstance(error, CoolingDown):
+        return (
+            f"This model was retrained less than a cool-down ago: the next retrain may start {when(error.until)}. "
+            "Tick “Override the cool-down” in the form if it cannot wait."
+        )
+    return str(error)
+
+
+class Clicks:
+    """What each click does. Bodies are Slack's; ids in them are looked up, never trusted to be current."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+
+    def approve(self, body: Body, client: WebClient) -> None:
+        """Open the form for an incident that is still open."""
+        incident = self._incident(body)
+        model = self._permitted(body, client, incident.model, "approve a retrain")
+        if incident.state != "open":
+            raise Refused(self._too_late(incident))
+        open_approval(self.services, client, body["trigger_id"], model, incident)
+
+    def open_form(self, body: Body, client: WebClient) -> None:
+        """The form without an incident, or for the one that is open."""
+        model = self._permitted(body, client, _value(body), "approve a retrain")
+        open_approval(
+            self.services, client, body["trigger_id"], model, self.services.store.open_incident_of(model.name)
+        )
+
+    def submit(self, body: Body, client: WebClient, view: dict[str, Any]) -> None:
+        """The form came back: approve, bound to what was seen when it was opened."""
+        seen = json.loads(view["private_metadata"])
+        model = self._permitted(body, client, seen["model"], "approve a retrain")
+        champion = self.services.store.champion(model.name)
+        if champion is None or champion.record.version != seen["champion"]:
+            raise Refused(
+                "The version in use has changed since this form was opened. Look again and approve again."
+            )
+        files = self.services.retraining.chosen(model, modals.chosen_files(view))
+        self.services.retraining.approve(
+            model,
+            files,
+            body["user"]["id"],
+            incident_id=seen["incident"],
+            why=modals.reason(view),
+            force=modals.override(view),
+        )
+        self.services.wake()
+
+    def snooze(self, body: Body, client: WebClient) -> None:
+        """No new alert for the chosen time, or alerts again from now on; who snoozed is shown."""
+        chosen = body["actions"][0].get("selected_option") or {}
+        number, duration = snooze_choice(str(chosen.get("value", "")))
+        incident = self.services.store.incident(number)
+        self._permitted(body, client, incident.model, "snooze")
+        store, by, now = self.services.store, body["user"]["id"], self.services.now()
+        with store.together():
+            if duration is None:
+                silence = store.end_snooze(incident.model, by, now, incident.id)
+                self._edit(incident, f"awake:{silence.id}")
+            else:
+                silence = store.snooze(incident.model, now + duration, by, now, incident.id)
+                self._edit(incident, f"snoozed:{silence.id}")
+
+    def dismiss(self, body: Body, client: WebClient) -> None:
+        """Close the incident as a false alarm."""
+        incident = self._incident(body)
+        self._permitted(body, client, incident.model, "dismiss")
+        store = self.services.store
+        with store.together():
+            if not store.dismiss_incident(incident.id, body["user"]["id"], "", self.services.now()):
+                raise Refused(self._too_late(store.incident(incident.id)))
+            self._edit(incident, "dismissed")
+
+    def details(self, body: Body, client: WebClient) -> None:
+        """The long table of the newest batch, in the thread, for everybody; nothing is said twice."""
+        incident = self._incident(body)
+        key = f"details:{incident.last_batch_id}"
+        now = self.services.now()
+        if (
+            self.services.store.enqueue(
+                "details", key, {"batch_id": incident.last_batch_id}, incident.id, now
+            )
+            is None
+        ):
+            raise Refused("The details of the newest batch are in this message's thread.")
+
+    def promote(self, body: Body, client: WebClient) -> None:
+        """Make the challenger the champion, beside the listener: the registry may be slow."""
+        retrain = self._retrain(body)
+        self._permitted(body, client, retrain.model, "promote")
+        if retrain.state not in ("succeeded", "kept"):
+            raise Refused(_decided(retrain))
+        self._later(body, client, lambda: self.services.retraining.promote(retrain, body["user"]["id"]))
+
+    def keep(self, body: Body, client: WebClient) -> None:
+        """Keep the champion."""
+        retrain = self._retrain(body)
+        self._permitted(body, client, retrain.model, "keep the current version")
+        if retrain.state != "succeeded":
+            raise Refused(_decided(retrain))
+        self.services.retraining.keep(retrain, body["user"]["id"])
+
+    def roll_back(self, body: Body, client: WebClient) -> None:
+        """Take the promotion back."""
+        retrain = self._retrain(body)
+        model = self._permitted(body, client, retrain.model, "roll back")
+        if retrain.state != "promoted":
+            raise Refused(_decided(retrain))
+        self._later(
+            body,
+            client,
+            lambda: self.services.retraining.roll_back(model, body["user"]["id"], retrain=retrain),
+        )
+
+    def _later(self, body: Body, client: WebClient, work: Callable[[], object]) -> None:
+        """Do slow work beside the listener; what goes wrong is told to the person in the thread."""
+        channel, user = body["channel"]["id"], body["user"]["id"]
+        thread = body.get("message", {}).get("thread_ts")
+
+        def run() -> None:
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001  logged by reference()
+                said = _refused(error) if isinstance(error, KNOWN) else refusal(reference(error))
+                client.chat_postEphemeral(
+                    channel=channel, user=user, thread_ts=thread, text=said.text, blocks=said.blocks
+                )
+            self.services.wake()
+
+        beside(self.services.decisions, run)
+
+    def _permitted(self, body: Body, client: WebClient, model: str, what: str) -> ModelSection:
+        try:
+            section = self.services.config.model(model)
+        except LookupError as error:
+            raise Refused(str(error)) from error
+        permission = self.services.permit(client, body["user"]["id"], section, what)
+        if not permission.granted:
+            raise Refused(permission.refusal)
+        return section
+
+    def _incident(self, body: Body) -> Incident:
+        return self.services.store.incident(_number(body))
+
+    def _retrain(self, body: Body) -> Retrain:
+        return self.services.store.retrain(_number(body))
+
+    def _edit(self, incident: Incident, what: str) -> None:
+        key = f"incident:{incident.id}:{what}"
+        self.services.store.enqueue("incident", key, {}, incident.id, self.services.now())
+
+    def _too_late(self, incident: Incident) -> str:
+        """Who was first, and when."""
+        retrains = self.services.store.retrains(incident.model, 20)
+        own = next((r for r in retrains if r.incident_id == incident.id), None)
+        if incident.state in ("retraining", "decision") and own is not None:
+            return f"Already approved by {person(own.approved_by)} at {when(own.approved_at)}."
+        by = f" by {person(incident.closed_by)}" if incident.closed_by else ""
+        at = f" at {when(incident.closed_at)}" if incident.closed_at else ""
+        return f"This incident is {incident.state} already{by}{at}."
+
+
+def open_approval(
+    services: Services, client: WebClient, trigger_id: str, model: ModelSection, incident: Incident | None
+) -> None:
+    """Open the form at once (a trigger lives three seconds), then fill it: counting rows may take a while."""
+    folder = "/".join(model.labeled.parts[-2:]) + "/"
+    loading = modals.working("Approve retrain", f"Looking for labelled files in `{folder}` …")
+    opened = client.views_open(trigger_id=trigger_id, view=loading)
+    champion = services.store.champion(model.name)
+    seen = {
+        "model": model.name,
+        "incident": incident.id if incident is not None and incident.state == "open" else None,
+        "champion": champion.record.version if champion else None,
+    }
+    last = services.store.last_retrain_at(model.name)
+    cooling = last + model.retrain_cooldown if last else None
+    view = modals.approve_modal(
+        model.name,
+        waiting(model, services.store),
+        champion.record if champion else None,
+        private_metadata=json.dumps(seen),
+        labelled_folder=folder,
+        label_column=model.label.column,
+        cooling_until=cooling if cooling and cooling > services.now() else None,
+        unusable=unusable(model),
+    )
+    client.views_update(view_id=opened["view"]["id"], view=view)
+
+
+def _value(body: Body) -> str:
+    return str(body["actions"][0].get("value", ""))
+
+
+def _number(body: Body) -> int:
+    try:
+        return int(_value(body))
+    except ValueError:
+        raise Refused("This button is from an older version of the bot and does nothing any more.") from None
+
+
+def _decided(retrain: Retrain) -> str:
+    who = f" by {person(retrain.decided_by)}" if retrain.decided_by else ""
+    at = f" at {when(retrain.decided_at)}" if retrain.decided_at else ""
+    return f"This retrain is {retrain.state.replace('_', ' ')} already{who}{at}."

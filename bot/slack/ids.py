@@ -1,0 +1,26 @@
+"""Names of everything in Slack that can be pressed or submitted; the listeners register the same names."""
+
+from __future__ import annotations
+
+INCIDENT_APPROVE = "incident_approve"
+INCIDENT_SNOOZE = "incident_snooze"
+INCIDENT_DISMISS = "incident_dismiss"
+INCIDENT_DETAILS = "incident_details"
+RETRAIN_OPEN = "retrain_open"
+RETRAIN_PROMOTE = "retrain_promote"
+RETRAIN_KEEP = "retrain_keep"
+RETRAIN_ROLLBACK = "retrain_rollback"
+
+ACTIONS = (
+    INCIDENT_APPROVE,
+    INCIDENT_SNOOZE,
+    INCIDENT_DISMISS,
+    INCIDENT_DETAILS,
+    RETRAIN_OPEN,
+    RETRAIN_PROMOTE,
+    RETRAIN_KEEP,
+    RETRAIN_ROLLBACK,
+)
+
+APPROVE_VIEW = "approve_retrain"
+VIEWS = (APPROVE_VIEW,)

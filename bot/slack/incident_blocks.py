@@ -1,0 +1,310 @@
+"""The one message of an incident, for each state it can be in. Pure: records in, Block Kit out.
+
+The first two lines say which model, how bad, and what to do; the message is edited in place as things change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bot.slack import ids
+from bot.slack.batch_blocks import drifted_table, facts, feature_lines, headline, meaning
+from bot.slack.blocks import (
+    Block,
+    Message,
+    Style,
+    actions,
+    button,
+    clip,
+    confirmation,
+    header,
+    option,
+    section,
+)
+from bot.slack.retrain_blocks import metrics_table, outcome_line
+from bot.slack.text import clean, clock, count, escape, name, person, when
+from state.records import BOT, Batch, Incident, Retrain, Silence
+from trainers.base import ModelVersion
+
+SNOOZES: Mapping[str, tuple[str, timedelta]] = {
+    "6h": ("Snooze for 6 hours", timedelta(hours=6)),
+    "24h": ("Snooze for 24 hours", timedelta(hours=24)),
+    "7d": ("Snooze for 7 days", timedelta(days=7)),
+}
+END = "end"
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """All that the message is made from."""
+
+    incident: Incident
+    batch: Batch
+    champion: ModelVersion | None
+    retrain: Retrain | None
+    silence: Silence | None
+    labelled: int
+    folder: str
+    label_column: str
+    baseline_rows: int | None
+    alert_cooldown: timedelta
+    cooling_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The message before it is put together: plain headline, mrkdwn of the second line, the rest."""
+
+    title: str
+    advice: str
+    body: list[Block]
+    buttons: list[Block]
+
+
+def incident_message(
+    incident: Incident,
+    batch: Batch,
+    *,
+    champion: ModelVersion | None = None,
+    latest_retrain: Retrain | None = None,
+    silence: Silence | None = None,
+    labelled: int = 0,
+    labelled_folder: str = "",
+    label_column: str = "",
+    baseline_rows: int | None = None,
+    alert_cooldown: timedelta = timedelta(0),
+    cooling_until: datetime | None = None,
+) -> Message:
+    """The message of an incident in its present state.
+
+    Args:
+        incident: the incident; its state decides on headline and buttons.
+        batch: its newest checked batch.
+        champion: the version in use now.
+        latest_retrain: the newest retrain of this incident, in whatever state.
+        silence: the snooze that holds now, None if there is none or it is over.
+        labelled: labelled files that wait and no version has learned from.
+        labelled_folder: where to put labelled files, as people know it.
+        label_column: name of the label column.
+        baseline_rows: rows that the baseline of the batch was fitted on.
+        alert_cooldown: how long after an alert no new incident is opened.
+        cooling_until: when the retrain cool-down ends, None if it is over.
+    """
+    case = _Case(
+        incident,
+        batch,
+        champion,
+        latest_retrain if latest_retrain and latest_retrain.incident_id == incident.id else None,
+        silence,
+        labelled,
+        labelled_folder or f"labeled/{incident.model}/",
+        label_column,
+        baseline_rows,
+        alert_cooldown,
+        cooling_until,
+    )
+    parts = _STATES[incident.state](case)
+    blocks = [header(parts.title), section(parts.advice), section(_facts(case)), *parts.body]
+    if parts.buttons:
+        blocks.append(actions(*parts.buttons))
+    return Message(_fallback(parts, case), blocks)
+
+
+def _open(case: _Case) -> _Parts:
+    report = case.batch.report
+    title = headline(case.incident.model, report) if report else f"🔴 {clean(case.incident.model)}: drift"
+    lines = [_advice(case)]
+    if case.silence:
+        lines.insert(
+            0,
+            f"*Snoozed until {when(case.silence.until)}* by {person(case.silence.by)}."
+            " No new alert about drift until then; you can still act now.",
+        )
+    if case.retrain:
+        lines.append(outcome_line(case.retrain))
+    return _Parts(title, "\n".join(line for line in lines if line), _features(case), _open_buttons(case))
+
+
+def _advice(case: _Case) -> str:
+    """What to do now, and what that means."""
+    report = case.batch.report
+    if report is None or report.verdict != "drift":
+        return (
+            meaning(report)
+            if report
+            else "*Next step:* look at the thread; the newest batch was not measured."
+        )
+    if not case.labelled:
+        column = f"the label column {name(case.label_column)}" if case.label_column else "the label column"
+        return (
+            "*Next step: label some rows of this batch.* No labelled rows are waiting yet. "
+            f"Put a CSV with {column} into {name(case.folder, 200)}, then press *Approve retrain*."
+        )
+    waiting = f"{count(case.labelled, 'labelled file')} {'waits' if case.labelled == 1 else 'wait'}"
+    stays = f"Version {case.champion.version}" if case.champion else "The present version"
+    cooling = (
+        f" The last retrain was a short while ago: until {when(case.cooling_until)} the form asks to override"
+        " the cool-down."
+        if case.cooling_until
+        else ""
+    )
+    return (
+        f"*Next step: approve a retrain.* {waiting} in {name(case.folder, 200)}. "
+        f"{stays} stays in use until somebody promotes the new one.{cooling}"
+    )
+
+
+def _open_buttons(case: _Case) -> list[Block]:
+    key, report = str(case.incident.id), case.batch.report
+    buttons: list[Block] = []
+    if report is None or report.verdict != "broken_feed":  # a retrain would learn the fault
+        style: Style | None = "primary" if report and report.verdict == "drift" else None
+        buttons.append(button("Approve retrain", ids.INCIDENT_APPROVE, key, style=style))
+    close = confirmation(
+        "Dismiss as false alarm?",
+        f"The incident is closed for everybody and nothing is retrained. {_afterwards(case.alert_cooldown)}",
+        "Dismiss",
+        style="danger",
+    )
+    return [
+        *buttons,
+        _snooze(case),
+        button("Dismiss as false alarm", ids.INCIDENT_DISMISS, key, confirm=close),
+        _details(case),
+    ]
+
+
+def _afterwards(cooldown: timedelta) -> str:
+    """What a batch that drifts does after the incident was dismissed."""
+    if not cooldown:
+        return "The next batch that drifts opens a new incident."
+    return (
+        f"Batches stay quiet for the alert cool-down ({_length(cooldown)}, counted from this alert); if the"
+        " newest one still drifts after that, it opens a new incident."
+    )
+
+
+def _length(time: timedelta) -> str:
+    minutes = max(round(time.total_seconds() / 60), 1)
+    for size, unit in ((24 * 60, "day"), (60, "hour")):
+        if minutes % size == 0:
+            return count(minutes // size, unit)
+    return count(minutes, "minute")
+
+
+def _snooze(case: _Case, choices: Mapping[str, str] | None = None) -> Block:
+    """The value of each choice carries the incident, as a button's value does."""
+    if choices is None:
+        choices = {choice: label for choice, (label, _) in SNOOZES.items()}
+        choices |= {END: "End the snooze"} if case.silence else {}
+    return {
+        "type": "static_select",
+        "action_id": ids.INCIDENT_SNOOZE,
+        "placeholder": {"type": "plain_text", "text": "Snooze", "emoji": False},
+        "options": [option(label, f"{case.incident.id}:{choice}") for choice, label in choices.items()],
+    }
+
+
+def snooze_choice(value: str) -> tuple[int, timedelta | None]:
+    """The incident and the duration behind a choice of the snooze menu, e.g. `"3:24h"`; None ends the snooze.
+
+    Raises:
+        ValueError: the value is not one that `incident_message` writes.
+    """
+    number, _, choice = value.partition(":")
+    if not number.isdecimal() or choice not in (*SNOOZES, END):
+        raise ValueError(f"Not a snooze choice: {value!r}")
+    return int(number), SNOOZES[choice][1] if choice in SNOOZES else None
+
+
+def _details(case: _Case) -> Block:
+    return button("Details", ids.INCIDENT_DETAILS, str(case.incident.id))
+
+
+def _features(case: _Case) -> list[Block]:
+    return drifted_table(case.batch.report, "in Details") if case.batch.report else []
+
+
+def _retraining(case: _Case) -> _Parts:
+    title = f"🔵 {clean(case.incident.model)}: retrain is running"
+    advice = "The result comes in this thread. Nothing to do until then."
+    if case.retrain:
+        waiting = case.retrain.state == "queued"
+        state = "retrain waits for its turn" if waiting else "retrain is running"
+        advice = (
+            f"Approved by {person(case.retrain.approved_by)} at {clock(case.retrain.approved_at)}; {state}. "
+            + advice
+        )
+        title = f"🔵 {clean(case.incident.model)}: {state}"
+    return _Parts(title, advice, _features(case), [_details(case)])
+
+
+def _decision(case: _Case) -> _Parts:
+    outcome = case.retrain.outcome if case.retrain else None
+    title = f"🟡 {clean(case.incident.model)}: retrain finished, your decision"
+    if outcome is None or case.retrain is None:
+        return _Parts(title, "*Next step:* decide in the thread.", [], [_details(case)])
+    said = "promote it" if outcome.recommendation == "promote" else "keep the present version"
+    advice = (
+        f"*Next step: promote version {outcome.version.version} or keep version"
+        f" {case.retrain.champion_version}; the buttons are in the thread.* The gate recommends to {said}."
+    )
+    return _Parts(title, advice, metrics_table(case.retrain, outcome), [_details(case)])
+
+
+def _resolved(case: _Case) -> _Parts:
+    model = clean(case.incident.model)
+    if case.retrain and case.retrain.state == "promoted" and case.retrain.outcome:
+        title = f"🟢 {model}: resolved, version {case.retrain.outcome.version.version} is in use"
+        return _Parts(title, outcome_line(case.retrain), [], [_details(case)])
+    if case.incident.closed_at and case.incident.closed_by == BOT:
+        over = f"The newest batches look like the baseline again: closed {when(case.incident.closed_at)}."
+        return _Parts(f"🟢 {model}: the drift is over", over + " Nothing more to do.", [], [_details(case)])
+    return _Parts(f"🟢 {model}: resolved", _closed("Resolved", case.incident), [], [_details(case)])
+
+
+def _dismissed(case: _Case) -> _Parts:
+    title, text = (
+        f"⚪ {clean(case.incident.model)}: dismissed as false alarm",
+        _closed("Dismissed", case.incident),
+    )
+    if not case.silence:
+        return _Parts(title, text, [], [])
+    quiet = f" No new alert about drift until {when(case.silence.until)}."
+    return _Parts(title, text + quiet, [], [_snooze(case, {END: "End the snooze"})])
+
+
+def _closed(verb: str, incident: Incident) -> str:
+    by = f" by {person(incident.closed_by)}" if incident.closed_by else ""
+    at = f", {when(incident.closed_at)}" if incident.closed_at else ""
+    return f"{verb}{by}{at}. Nothing more to do."
+
+
+def _facts(case: _Case) -> str:
+    text = facts(case.batch, case.baseline_rows, with_drift=case.incident.state != "open")
+    if case.incident.batches > 1:
+        text = f"{case.incident.batches:,} batches since {when(case.incident.opened_at)}; the newest: {text}"
+    used = case.champion.version if case.champion else None
+    if case.incident.state == "open" and used is not None and str(used) != case.batch.baseline_version:
+        text += f" · version {used} is in use now"
+    return text
+
+
+def _fallback(parts: _Parts, case: _Case) -> str:
+    """The whole in words, for notifications and screen readers."""
+    lines = [escape(parts.title), parts.advice, _facts(case)]
+    unsettled = case.incident.state in ("open", "retraining")
+    if unsettled and case.batch.report and (worst := feature_lines(case.batch.report.drifted)[:3]):
+        lines.append(escape("Worst: " + ", ".join(line.feature for line in worst)))
+    return clip("\n".join(lines), 3000)
+
+
+_STATES: Mapping[str, Callable[[_Case], _Parts]] = {
+    "open": _open,
+    "retraining": _retraining,
+    "decision": _decision,
+    "resolved": _resolved,
+    "dismissed": _dismissed,
+}

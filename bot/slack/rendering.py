@@ -1,0 +1,304 @@
+"""From an outbox item to what is posted, edited or uploaded; everything is read from the state at that moment."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from bot import labelling
+from bot.config import Config
+from bot.monitoring import load_baseline, utc_now
+from bot.slack import retrain_blocks as retrains
+from bot.slack.batch_blocks import (
+    broken_feed_message,
+    details_reply,
+    failed_batches_message,
+    unmeasured_message,
+)
+from bot.slack.blocks import Message, without_tables
+from bot.slack.incident_blocks import incident_message
+from bot.slack.performance_blocks import performance_alert
+from detectors.errors import DataError
+from detectors.profile import Profile
+from state.records import Batch, Incident, OutboxItem, Retrain, StateError
+from state.store import Store
+
+log = logging.getLogger(__name__)
+
+PLOTS = 3  # the worst features; more would bury the thread
+
+
+class NotYetError(Exception):
+    """An outbox item that has to wait: the message whose thread it belongs to is not in Slack."""
+
+
+class UnsayableError(Exception):
+    """An outbox item that can never be said; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A picture for a thread."""
+
+    name: str
+    title: str
+    alt: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """One call to Slack: a new message, a reply, an edit (`edit_ts`), or an upload (`files`).
+
+    `repost` posts again when the message to edit was deleted.
+    """
+
+    channel: str
+    message: Message
+    thread_ts: str | None = None
+    edit_ts: str | None = None
+    repost: bool = False
+    files: tuple[File, ...] = ()
+
+    @property
+    def plain(self) -> Message | None:
+        """The message without table blocks, None where it has none."""
+        if any(block["type"] == "table" for block in self.message.blocks):
+            return without_tables(self.message)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Renderer:
+    """Makes posts from outbox items, and remembers where a message went."""
+
+    config: Config
+    store: Store
+    now: Callable[[], datetime] = utc_now
+    labels_said: dict[int, str] = field(
+        default_factory=dict
+    )  # incident: which labelled files its message counts
+
+    def posts(self, item: OutboxItem) -> list[Post]:
+        """What to send for an item. UnsayableError when it can never be said."""
+        if item.kind not in _KINDS:
+            raise UnsayableError(f"nothing is known of messages of the kind {item.kind}")
+        return _KINDS[item.kind](self, item)
+
+    def sent(self, item: OutboxItem, channel: str, ts: str) -> None:
+        """Remember where a message is, so that it can be edited and answered."""
+        if item.kind == "incident" and item.incident_id is not None:
+            self.store.set_incident_ts(item.incident_id, ts, channel)
+        elif item.kind in ("retrain_started", "retrain_finished", "promoted"):
+            self.store.remember_post(f"{item.kind}:{item.payload['retrain_id']}", channel, ts)
+
+    def incident(self, item: OutboxItem) -> list[Post]:
+        """The one message of the incident, new or edited."""
+        incident = self._incident(item)
+        model = self.config.model(incident.model)
+        batch = self.store.batch(incident.last_batch_id)
+        champion = self.store.champion(incident.model)
+        labelled = labelling.waiting(model, self.store)
+        self.labels_said[incident.id] = labelling.label_mark(labelled)
+        own = [r for r in self.store.retrains(incident.model, 20) if r.incident_id == incident.id]
+        last = self.store.last_retrain_at(incident.model)
+        cooling = last + model.retrain_cooldown if last else None
+        message = incident_message(
+            incident,
+            batch,
+            champion=champion.record if champion else None,
+            latest_retrain=own[0] if own else None,
+            silence=self.store.silence(incident.model, self.now()),
+            labelled=len(labelled),
+            labelled_folder=self._folder(incident.model),
+            label_column=model.label.column,
+            baseline_rows=self._baseline_rows(batch),
+            alert_cooldown=model.alert_cooldown,
+            cooling_until=cooling if cooling and cooling > self.now() else None,
+        )
+        # until it is posted, a channel that was wrong in the configuration can be mended there
+        channel = incident.channel if incident.ts else self._channel(incident.model)
+        return [Post(channel, message, edit_ts=incident.ts, repost=True)]
+
+    def details(self, item: OutboxItem) -> list[Post]:
+        """The long table and the pictures of the worst features, in the thread."""
+        incident = self._incident(item)
+        batch = self.store.batch(int(item.payload["batch_id"]))
+        if batch.report is None:
+            raise UnsayableError(f"batch {batch.id} has no report")
+        thread = _thread_of(incident)
+        table = Post(incident.channel, details_reply(batch, batch.report), thread_ts=thread)
+        files = self._plots(batch)
+        if not files:
+            return [table]
+        text = (
+            f"The {len(files)} features that moved most" if len(files) > 1 else "The feature that moved most"
+        )
+        pictures = Post(incident.channel, Message(text, []), thread_ts=incident.ts, files=files)
+        return [pictures, table]
+
+    def retrain_started(self, item: OutboxItem) -> list[Post]:
+        """The first reply about a retrain, edited as it goes on; without an incident it starts a thread."""
+        retrain = self._retrain(item)
+        message = retrains.retrain_started(retrain, item.payload.get("steps", ()))
+        before = self.store.post_of(f"retrain_started:{retrain.id}")
+        if before:
+            return [Post(before[0], message, edit_ts=before[1])]
+        channel, thread = self._root(retrain)
+        return [Post(channel, message, thread_ts=thread)]
+
+    def retrain_finished(self, item: OutboxItem) -> list[Post]:
+        """The result with its two buttons."""
+        retrain = self._retrain(item)
+        if retrain.outcome is None:
+            raise UnsayableError(f"retrain {retrain.id} has no result")
+        channel, thread = self._root(retrain)
+        return [Post(channel, retrains.retrain_finished(retrain, retrain.outcome), thread_ts=thread)]
+
+    def retrain_failed(self, item: OutboxItem) -> list[Post]:
+        """Why the retrain came to nothing."""
+        retrain = self._retrain(item)
+        channel, thread = self._root(retrain)
+        message = retrains.retrain_failed(retrain, retrain.error or "no reason is known")
+        return [Post(channel, message, thread_ts=thread)]
+
+    def promoted(self, item: OutboxItem) -> list[Post]:
+        """The result loses its buttons; a new reply has the way back."""
+        retrain = self._retrain(item)
+        channel, thread = self._root(retrain)
+        return [*self._result_again(retrain), Post(channel, self._promoted(retrain), thread_ts=thread)]
+
+    def kept(self, item: OutboxItem) -> list[Post]:
+        """The result loses its buttons; who decided is said."""
+        retrain = self._retrain(item)
+        channel, thread = self._root(retrain)
+        champion = self.store.champion(retrain.model)
+        in_use = champion.record.version if champion else None
+        message = retrains.kept(retrain, retrain.decided_by or "", in_use)
+        return [*self._result_again(retrain), Post(channel, message, thread_ts=thread)]
+
+    def rolled_back(self, item: OutboxItem) -> list[Post]:
+        """Result and promotion lose their buttons; the version in use now is said."""
+        retrain = self._retrain(item)
+        channel, thread = self._root(retrain)
+        posts = self._result_again(retrain)
+        if before := self.store.post_of(f"promoted:{retrain.id}"):
+            posts.append(Post(before[0], self._promoted(retrain), edit_ts=before[1]))
+        message = retrains.rolled_back(retrain, retrain.champion_version, retrain.decided_by or "")
+        return [*posts, Post(channel, message, thread_ts=thread)]
+
+    def broken_feed(self, item: OutboxItem) -> list[Post]:
+        """A batch whose columns are wrong."""
+        batch = self.store.batch(int(item.payload["batch_id"]))
+        return [Post(self._channel(batch.model), broken_feed_message(batch))]
+
+    def unmeasured(self, item: OutboxItem) -> list[Post]:
+        """A batch whose features the detectors could not measure."""
+        batch = self.store.batch(int(item.payload["batch_id"]))
+        return [Post(self._channel(batch.model), unmeasured_message(batch))]
+
+    def failed_batches(self, item: OutboxItem) -> list[Post]:
+        """Files of one scan that could not be read: one message."""
+        batches = [self.store.batch(int(i)) for i in item.payload["batch_ids"]]
+        return [Post(self._channel(batches[0].model), failed_batches_message(batches))]
+
+    def performance(self, item: OutboxItem) -> list[Post]:
+        """Metrics out of bounds."""
+        record = self.store.performance(int(item.payload["performance_id"]))
+        return [Post(self._channel(record.model), performance_alert(record, self.config.slack.command))]
+
+    def _plots(self, batch: Batch) -> tuple[File, ...]:
+        """Pictures of the worst features; without a stored profile or baseline there are none."""
+        stored = self.store.profile(batch.id)
+        if stored is None or batch.report is None:
+            return ()
+        try:
+            baseline = load_baseline(self.store.version(batch.model, int(batch.baseline_version)))
+        except DataError as error:
+            log.warning("no plots: %s", error)
+            return ()
+        from bot.slack.plots import alt_text, distribution_plot
+
+        current = Profile.from_bytes(stored)
+        files: dict[str, File] = {}
+        for finding in batch.report.drifted:
+            if len(files) == PLOTS:
+                break
+            if finding.feature in files or finding.feature not in current.features:
+                continue
+            reference, part = baseline.features[finding.feature], current.features[finding.feature]
+            try:
+                png = distribution_plot(finding.feature, reference, part, finding)
+            except Exception:
+                log.exception("the picture of %s is left out", finding.feature)
+                continue
+            name = f"batch{batch.id}-{len(files) + 1}.png"
+            files[finding.feature] = File(name, finding.feature, alt_text(finding.feature, finding), png)
+        return tuple(files.values())
+
+    def _result_again(self, retrain: Retrain) -> list[Post]:
+        before = self.store.post_of(f"retrain_finished:{retrain.id}")
+        if before is None or retrain.outcome is None:
+            return []
+        return [Post(before[0], retrains.retrain_finished(retrain, retrain.outcome), edit_ts=before[1])]
+
+    def _promoted(self, retrain: Retrain) -> Message:
+        if retrain.outcome is None:
+            raise UnsayableError(f"retrain {retrain.id} has no result")
+        return retrains.promoted(retrain, retrain.outcome.version.version, retrain.decided_by or "")
+
+    def _root(self, retrain: Retrain) -> tuple[str, str | None]:
+        """Channel and thread of a retrain: its incident's, or its own first message."""
+        if retrain.incident_id is not None:
+            incident = self.store.incident(retrain.incident_id)
+            return incident.channel, _thread_of(incident)
+        return self.store.post_of(f"retrain_started:{retrain.id}") or (self._channel(retrain.model), None)
+
+    def _incident(self, item: OutboxItem) -> Incident:
+        if item.incident_id is None:
+            raise UnsayableError(f"{item.key} names no incident")
+        return self.store.incident(item.incident_id)
+
+    def _retrain(self, item: OutboxItem) -> Retrain:
+        return self.store.retrain(int(item.payload["retrain_id"]))
+
+    def _channel(self, model: str) -> str:
+        try:
+            return self.config.channel(self.config.model(model))
+        except LookupError as error:
+            raise UnsayableError(str(error)) from error
+
+    def _folder(self, model: str) -> str:
+        """The labelled folder as people know it: its last two parts."""
+        return "/".join(self.config.model(model).labeled.parts[-2:]) + "/"
+
+    def _baseline_rows(self, batch: Batch) -> int | None:
+        try:
+            return load_baseline(self.store.version(batch.model, int(batch.baseline_version))).rows
+        except (DataError, StateError) as error:
+            log.warning("the size of the baseline is not shown: %s", error)
+            return None
+
+
+def _thread_of(incident: Incident) -> str:
+    if incident.ts is None:
+        raise NotYetError(f"the message of incident {incident.id} is not in Slack yet")
+    return incident.ts
+
+
+_KINDS: dict[str, Callable[[Renderer, OutboxItem], list[Post]]] = {
+    "incident": Renderer.incident,
+    "details": Renderer.details,
+    "retrain_started": Renderer.retrain_started,
+    "retrain_finished": Renderer.retrain_finished,
+    "retrain_failed": Renderer.retrain_failed,
+    "promoted": Renderer.promoted,
+    "kept": Renderer.kept,
+    "rolled_back": Renderer.rolled_back,
+    "broken_feed": Renderer.broken_feed,
+    "failed_batches": Renderer.failed_batches,
+    "unmeasured": Renderer.unmeasured,
+    "performance": Renderer.performance,
+}

@@ -1,0 +1,84 @@
+"""`driftcatcher init`: a configuration that explains itself, and the folders it names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bot.config import FILE_NAME
+
+TEMPLATE = """\
+# DriftCatcher. Paths are relative to this file. Durations: "30m", "6h", "7d".
+# Secrets are never in here: SLACK_BOT_TOKEN, SLACK_APP_TOKEN (Socket Mode) or SLACK_SIGNING_SECRET (HTTP)
+# come from the environment.
+
+home = ".driftcatcher"            # state.db, models and their baselines, the MLflow store
+# settle_seconds = 2              # a file in an inbox counts as finished when it has not changed for so long
+
+[slack]
+channel = "ml-alerts"             # invite the bot to it
+approvers = []                    # user ids (U…) or user-group ids (S…); nobody may approve until you name them
+mode = "socket"                   # or "http", with host and port; Slack then calls https://YOURS/slack/events
+command = "/drift"
+
+[mlflow]
+# tracking_uri = "http://127.0.0.1:5000"     # default: a SQLite store in `home`
+# ui_url = "http://127.0.0.1:5000"           # where people open run links
+
+[[models]]                        # repeat this block for each deployed model
+name = "my-model"
+inbox = "inbox/my-model"          # a folder, or a glob such as "exports/*.parquet"
+labeled = "labeled/my-model"      # labelled files for retraining go here
+ignore = []                       # columns that are no features: identifiers, timestamps
+# categorical = ["Protocol"]      # columns that are categories although they look like numbers
+# period = "week"                 # a column that names the period: variation between periods is no drift
+schedule = "1h"                   # or cron, in UTC: "0 7 * * 1-5"
+
+policy = "calibrated"             # or "classic": mean PSI > 0.1 alerts, > 0.2 recommends a retrain
+# alpha = 0.006                   # calibrated: family-wise error over all features (Holm)
+alert_on = "warning"              # or "drift": alert on significant drift only
+alert_cooldown = "6h"
+retrain_cooldown = "24h"
+# retrain_limit = "6h"            # a training that takes longer is ended
+# channel = "team-fraud"          # this model's own channel and approvers
+# approvers = ["U0123ABCD"]
+
+[models.label]
+column = "label"
+negative = ["0"]                  # these values are class 0; everything else is class 1
+# positive = ["1"]                # or name the positive ones, or both
+
+[models.detectors.psi]            # a table switches a detector on
+moderate = 0.1
+significant = 0.2
+
+# [models.detectors.ks]           # Kolmogorov–Smirnov beside PSI, under the same correction
+
+# [models.features."Dst Port"]    # thresholds of one feature
+# moderate = 0.2
+# significant = 0.4
+
+[models.trainer]
+use = "hist_gradient_boosting"    # or random_forest, logistic_regression, "package.module:Class"
+
+[models.gate]                     # what a new version must show before promotion is recommended
+max_loss_old = 0.01               # largest loss on the old hold-out: one point
+# min_accuracy = 0.90
+
+[models.performance]              # labelled predictions outside these bounds alert
+min_accuracy = 0.90
+min_precision = 0.85
+min_recall = 0.85
+max_fpr = 0.10
+max_fnr = 0.05
+"""
+
+
+def write(folder: Path, *, force: bool = False) -> Path:
+    """Write the configuration and its folders; FileExistsError where one is there and `force` is not given."""
+    path = (folder / FILE_NAME).absolute()
+    if path.exists() and not force:
+        raise FileExistsError(f"{path} exists already; --force overwrites it")
+    for name in ("inbox/my-model", "labeled/my-model"):
+        (path.parent / name).mkdir(parents=True, exist_ok=True)
+    path.write_text(TEMPLATE, encoding="utf-8")
+    return path

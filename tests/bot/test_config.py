@@ -1,0 +1,146 @@
+"""The configuration: what is right is read, everything that is wrong is said at once with its key."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from bot.config import Config, ConfigError, load
+from bot.template import TEMPLATE, write
+from detectors.ks import KS
+from detectors.psi import PSI
+
+MINIMAL = """
+[[models]]
+name = "fraud"
+label = { column = "y", negative = ["0"] }
+"""
+
+
+def config(tmp_path: Path, text: str) -> Config:
+    path = tmp_path / "driftcatcher.toml"
+    path.write_text(text, encoding="utf-8")
+    return load(path)
+
+
+def problems(tmp_path: Path, text: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        config(tmp_path, text)
+    return caught.value.problems
+
+
+def test_defaults_are_those_of_the_mission(tmp_path: Path) -> None:
+    model = config(tmp_path, MINIMAL).models[0]
+    assert (model.inbox, model.labeled) == (tmp_path / "inbox/fraud", tmp_path / "labeled/fraud")
+    assert (model.alert_cooldown, model.retrain_cooldown) == (timedelta(hours=6), timedelta(hours=24))
+    assert model.load_detectors() == (PSI(moderate=0.1, significant=0.2),)
+    thresholds = model.thresholds()
+    assert (thresholds.min_accuracy, thresholds.min_precision, thresholds.min_recall) == (0.90, 0.85, 0.85)
+    assert (thresholds.max_fpr, thresholds.max_fnr) == (0.10, 0.05)
+    assert model.schedule == "1h"
+    assert model.load_trainer().name == "hist_gradient_boosting"
+
+
+def test_the_template_is_a_valid_configuration(tmp_path: Path) -> None:
+    made = load(write(tmp_path / "new"))
+    assert [m.name for m in made.models] == ["my-model"]
+    assert (tmp_path / "new/inbox/my-model").is_dir()
+    assert (tmp_path / "new/labeled/my-model").is_dir()
+    with pytest.raises(FileExistsError, match="--force"):
+        write(tmp_path / "new")
+
+
+def test_every_option_that_the_template_comments_out_is_valid_too(tmp_path: Path) -> None:
+    lines = []
+    for line in TEMPLATE.splitlines():
+        code = line.removeprefix("# ")
+        lines.append(code if line.startswith("# ") and ("= " in code or code.startswith("[")) else line)
+    text = "\n".join(line for line in lines if not line.startswith("DriftCatcher"))
+    made = config(tmp_path, text)
+    assert made.mlflow.tracking_uri == "http://127.0.0.1:5000"
+    assert KS() in made.models[0].load_detectors()
+    assert made.models[0].features["Dst Port"].significant == 0.4
+
+
+def test_all_errors_come_at_once_each_with_its_key(tmp_path: Path) -> None:
+    text = """
+[slack]
+chanel = "x"
+mode = "smoke"
+
+[[models]]
+name = "a b"
+schedule = "often"
+alert_cooldown = "6 parsecs"
+label = { column = "y" }
+[models.detectors.psy]
+[models.trainer]
+use = "random_forest"
+n_estimator = 5
+
+[[models]]
+label = { column = "y", negative = ["0"] }
+alpha = 3
+"""
+    found = problems(tmp_path, text)
+    text_of = "\n".join(found)
+    assert len(found) == 10
+    assert 'slack.chanel: unknown key; did you mean "channel"?' in found
+    for key in (
+        "slack.mode", "models[0].name", "models[0].schedule", "models[0].alert_cooldown", "models[0].label",
+        "models[0].detectors", "models[0].trainer", "models[1].name: is required", "models[1].alpha",
+    ):  # fmt: skip
+        assert key in text_of
+    assert "did you mean psi?" in text_of
+    assert 'such as "30m", "6h" or "7d"' in text_of
+    assert "n_estimators" in text_of  # what the trainer takes
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("", "models: is required"),
+    ("models = []", "at least one [[models]] block"),
+    (MINIMAL + MINIMAL, "more than once: fraud"),
+    ("[[models]", "is not valid TOML"),
+    (MINIMAL.replace('negative = ["0"]', 'positive = ["1"], negative = ["1"]'), "both positive and negative"),
+    (MINIMAL + 'ignore = ["y"]', "take it out of ignore"),
+    (MINIMAL + 'schedule = "61 * * * *"', "schedule"),
+    (MINIMAL + "[models.features.x]\nmoderate = -1", "models[0].features.x.moderate"),
+])  # fmt: skip
+def test_what_cannot_be_meant_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    assert said in "\n".join(problems(tmp_path, text))
+
+
+def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="driftcatcher init"):
+        load(tmp_path / "none.toml")
+
+
+def test_the_policy_digest_follows_what_decides_a_verdict(tmp_path: Path) -> None:
+    def digest(more: str) -> str:
+        return config(tmp_path, MINIMAL + more).models[0].policy_sha
+
+    same = {digest(""), digest('channel = "elsewhere"'), digest('retrain_cooldown = "1h"')}
+    other = [digest(t) for t in ("alpha = 0.01", 'policy = "classic"', "[models.detectors.ks]")]
+    assert len(same) == 1
+    assert len({*same, *other}) == 4
+
+
+@pytest.mark.parametrize("name", [None, "fraud"])
+def test_a_model_is_found_by_name_or_as_the_only_one(tmp_path: Path, name: str | None) -> None:
+    assert config(tmp_path, MINIMAL).model(name).name == "fraud"
+
+
+def test_among_several_models_one_must_be_named(tmp_path: Path) -> None:
+    both = config(tmp_path, MINIMAL + MINIMAL.replace("fraud", "churn"))
+    with pytest.raises(LookupError, match="fraud, churn"):
+        both.model(None)
+    with pytest.raises(LookupError, match='"spam"'):
+        both.model("spam")
+
+
+def test_approvers_are_ids_and_not_names(tmp_path: Path) -> None:
+    (found,) = problems(tmp_path, MINIMAL + 'approvers = ["@anna"]')
+    assert found.startswith('models[0].approvers: "@anna" is no id')
+    assert config(tmp_path, MINIMAL + 'approvers = ["U012AB", "S0TEAM"]').models[0].approvers

@@ -1,0 +1,100 @@
+"""Which files of an inbox are finished: real files, written slowly, moved in whole, replaced."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from bot.config import load
+from bot.inbox import Inbox, InboxFile, Unreadable, candidates, inbox_exists
+
+
+def names(found: list[InboxFile | Unreadable]) -> list[str]:
+    return [f.path.name for f in found if isinstance(f, InboxFile)]
+
+
+def old(path: Path, text: str = "a\n1\n", age: float = 60) -> Path:
+    path.write_text(text)
+    os.utime(path, (time.time() - age,) * 2)
+    return path
+
+
+def test_only_data_files_count_and_the_oldest_comes_first(tmp_path: Path) -> None:
+    for age, name in enumerate(
+        ["c.csv", "b.csv.gz", "a.parquet", "notes.txt", ".hidden.csv", "~lock.csv", "x.part"]
+    ):
+        old(tmp_path / name, age=100 - age)
+    (tmp_path / "folder.csv").mkdir()
+    assert [p.name for p in candidates(tmp_path)] == ["c.csv", "b.csv.gz", "a.parquet"]
+
+
+def test_an_inbox_may_be_a_glob_and_may_be_missing(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    old(tmp_path / "x" / "batch_1.csv")
+    old(tmp_path / "x" / "other.csv")
+    assert [p.name for p in candidates(tmp_path / "*" / "batch_*.csv")] == ["batch_1.csv"]
+    assert candidates(tmp_path / "nowhere") == []
+
+
+def test_a_file_that_still_grows_is_left_for_the_next_scan(tmp_path: Path) -> None:
+    growing = tmp_path / "growing.csv"
+    growing.write_text("a\n1\n")
+
+    def somebody_writes(seconds: float) -> None:
+        with growing.open("a") as file:
+            file.write("2\n")
+
+    inbox = Inbox(tmp_path, settle=5, sleep=somebody_writes)
+    assert list(inbox.finished()) == []
+    inbox.sleep = lambda seconds: None
+    assert names(list(inbox.finished())) == ["growing.csv"]
+
+
+def test_a_file_moved_in_whole_is_taken_without_waiting(tmp_path: Path) -> None:
+    def must_not_wait(seconds: float) -> None:
+        raise AssertionError("waited for a finished file")
+
+    old(tmp_path / ".batch.part").rename(tmp_path / "batch.csv")
+    assert names(list(Inbox(tmp_path, sleep=must_not_wait).finished())) == ["batch.csv"]
+
+
+def test_a_file_is_offered_until_it_is_done_and_again_when_its_bytes_change(tmp_path: Path) -> None:
+    inbox = Inbox(tmp_path, settle=0)
+    path = old(tmp_path / "batch.csv")
+    first = list(inbox.finished())
+    assert names(first) == names(list(inbox.finished())) == ["batch.csv"]
+    assert isinstance(first[0], InboxFile)
+    inbox.done(first[0])
+    assert list(inbox.finished()) == []
+    old(path, "a\n1\n2\n", age=30)
+    assert names(list(inbox.finished())) == ["batch.csv"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read_is_reported_once(tmp_path: Path) -> None:
+    path = old(tmp_path / "secret.csv")
+    path.chmod(0)
+    inbox = Inbox(tmp_path)
+    (found,) = list(inbox.finished())
+    assert isinstance(found, Unreadable)
+    assert "Permission denied" in found.reason
+    assert list(inbox.finished()) == []
+
+
+@pytest.mark.parametrize("name", ["pro[d]", "what?", "a*b"])
+def test_a_folder_with_wildcards_in_its_name_is_a_folder(tmp_path: Path, name: str) -> None:
+    base = tmp_path / name
+    (base / "inbox").mkdir(parents=True)
+    (base / "inbox" / "a.csv").write_text("x\n1\n")
+    (base / "driftcatcher.toml").write_text(
+        "".join(
+            f'[[models]]\nname = "m{n}"\ninbox = "{where}"\nlabel = {{ column = "y", negative = ["0"] }}\n'
+            for n, where in enumerate(["inbox", "inbox/*.csv", "inb?x"])
+        )
+    )
+    models = load(base / "driftcatcher.toml").models
+    assert [[p.name for p in candidates(m.inbox)] for m in models] == [["a.csv"], ["a.csv"], []]
+    assert [inbox_exists(m.inbox) for m in models] == [True, True, True]
