@@ -33,9 +33,14 @@ def report_text(model: str, batch: Batch, report: DriftReport) -> str:
 
 
 def _row(finding: FeatureDrift) -> tuple[str, ...]:
-    p = "" if finding.p_value is None else f"p {finding.p_value:.1e}"
     score = f"{finding.detector.upper()} {finding.statistic:.3f}"
-    return finding.feature[:40], score, p, finding.severity, finding.detail
+    return finding.feature[:40], score, _p(finding.p_value), finding.severity, finding.detail
+
+
+def _p(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"p {value:.1e}" if value else "p < 1e-300"  # less than a float can tell
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -59,7 +59,8 @@ def _median(part: FeatureProfile, digits: int) -> str:
     low, high = part.quantile_range(0.5)
     if high - low <= 0.1 * max(abs(low), abs(high)):
         return _number(part.median, digits)
-    return f"between {_number(low, digits)} and {_number(high, digits)}"
+    ends = _number(low, digits), _number(high, digits)
+    return ends[0] if ends[0] == ends[1] else f"between {ends[0]} and {ends[1]}"
 
 
 def _number(value: float, digits: int) -> str:

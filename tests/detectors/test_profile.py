@@ -212,3 +212,12 @@ def test_a_cell_of_one_value_is_an_interval_where_a_batch_has_values_in_between(
     batch = reference.summarize(np.repeat([53.0, 80.0, 874.0, 4444.0, 5222.0], [200, 100, 50, 140, 10]))
     assert batch.cell_labels[1:-2] == ("53", "80", "874", "874 – 5222")
     assert describe(reference, batch) == "share of 874 – 5222: 10 % → 30 %"
+
+
+def test_a_median_known_only_roughly_is_one_number_where_both_ends_read_alike():
+    rng = np.random.default_rng(0)
+    rest = rng.uniform(1e6, 9e6, 3000)
+    reference = numeric_profile("time", np.r_[np.zeros(100), np.full(100, 45.0), rest])
+    batch = reference.summarize(np.r_[np.full(900, 20.0), rest[:100]])
+    assert batch.quantile_range(0.5) == (0, 45)
+    assert describe(reference, batch).endswith(" → 0")
