@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 FINE, FOUND, BAD, REFUSED = 0, 1, 2, 3
 
-PathArg = click.Path(path_type=Path, dir_okay=False)
+PathArg = click.Path(path_type=Path, dir_okay=False, readable=False)  # who reads it says what is wrong
 model_option = click.option(
     "--model", "model_name", metavar="NAME", help="The model, where several are configured."
 )

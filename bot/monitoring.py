@@ -77,8 +77,13 @@ class Monitoring:
         return Checked(self._measure(model, champion, claim.batch, progress, stamp), fresh=True)
 
     def failed(self, model: ModelSection, path: Path) -> Batch | None:
-        """What is remembered of a file that could not be checked."""
-        batch = self.store.seen(model.name, sha256_file(path))
+        """What is remembered of a file that could not be checked; None of one that is not there."""
+        try:
+            digest = sha256_file(path)
+        except DataError as error:
+            stamp = stamp_of(path)
+            return None if stamp is None else self._unreadable(model, Unreadable(path, stamp, error.message))
+        batch = self.store.seen(model.name, digest)
         return batch if batch is not None and batch.state == "failed" else None
 
     def champion(self, model: ModelSection) -> Trained:

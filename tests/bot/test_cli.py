@@ -132,6 +132,18 @@ def test_notify_tells_of_a_file_that_cannot_be_checked(watched, run, tmp_path) -
     assert [kind for kind, _ in watched.said()] == ["failed_batches"]
 
 
+def test_notify_tells_of_a_file_whose_bytes_cannot_be_read(watched, run, tmp_path) -> None:
+    path = tmp_path / "sick.csv"
+    path.symlink_to("/proc/self/mem")  # a regular file whose first byte cannot be read: EIO
+    if not path.is_file():
+        pytest.skip("there is no /proc here")
+    done = run(watched.folder, "check", path, "--notify")
+    assert (done.code, "Slack: alert" in done.err, "Input/output error" in done.err) == (2, True, True)
+    gone = run(watched.folder, "check", tmp_path / "gone.csv", "--notify")
+    assert (gone.code, "does not exist" in gone.err or "No such file" in gone.err) == (2, True)
+    assert [kind for kind, _ in watched.said()] == ["failed_batches"]
+
+
 def test_notify_needs_a_channel(watch, traffic, run) -> None:
     folder = watch().folder
     config = folder / "driftcatcher.toml"
