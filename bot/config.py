@@ -30,7 +30,7 @@ from bot.plugins import PluginError, load_detector, load_trainer
 from bot.times import interval_or_cron, parse_duration
 from detectors.base import Detector
 from detectors.performance import Thresholds
-from detectors.verdict import FeaturePolicy, Policy
+from detectors.policy import FeaturePolicy, Policy
 from trainers.base import Gate, LabelSpec, Trainer
 
 FILE_NAME = "driftcatcher.toml"

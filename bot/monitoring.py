@@ -20,9 +20,10 @@ from bot.labelling import waiting
 from detectors.baseline import Baseline, profile_batch
 from detectors.errors import DataError
 from detectors.profile import Profile
+from detectors.recommendation import recommend
 from detectors.report import DriftReport
 from detectors.source import Advance, sha256_file
-from detectors.verdict import judge, recommend
+from detectors.verdict import judge
 from state.records import BOT, OURS, Batch, Claim, Incident, StateError, Trained
 from state.store import Store
 

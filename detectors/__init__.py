@@ -8,8 +8,8 @@ from detectors.base import Detector, Score
 from detectors.baseline import Baseline, profile_batch
 from detectors.check import check
 from detectors.errors import DataError
+from detectors.policy import FeaturePolicy, Policy
 from detectors.report import DriftReport, FeatureDrift
-from detectors.verdict import FeaturePolicy, Policy
 
 __all__ = [
     "Baseline",

@@ -1,11 +1,16 @@
-"""What a detector is: it compares two summaries of one feature and returns numbers; it does not judge."""
+"""What a detector is: it compares reference and batch and returns numbers; it does not judge.
+
+One kind compares the summaries of one feature (`Detector`), another some rows with all features (`TableDetector`).
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from detectors.codes import CodedRows
     from detectors.profile import FeatureProfile
 
 
@@ -51,3 +56,33 @@ class Detector(Protocol):
     def score(self, reference: FeatureProfile, current: FeatureProfile) -> Score | None:
         """Compare a feature's reference summary with the batch's; None where the detector does not apply."""
         ...
+
+
+@runtime_checkable
+class TableDetector(Protocol):
+    """The same for a detector that looks at all features together; name and thresholds as in `Detector`."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def moderate(self) -> float: ...
+
+    @property
+    def significant(self) -> float: ...
+
+    def score_table(self, reference: CodedRows, current: CodedRows) -> Score | None:
+        """Compare random rows of both, coded by the reference; None where there are too few of them."""
+        ...
+
+
+AnyDetector = Detector | TableDetector
+
+
+def check_score(score: Score) -> None:
+    """ValueError where a detector's answer cannot be judged: not finite, or p outside [0, 1]."""
+    for what, value in (("statistic", score.statistic), ("effect", score.effect)):
+        if value is not None and not math.isfinite(value):
+            raise ValueError(f"its {what} is {value}, not a finite number")
+    if score.p_value is not None and not 0.0 <= score.p_value <= 1.0:
+        raise ValueError(f"its p-value is {score.p_value}, not within 0 and 1")

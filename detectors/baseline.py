@@ -15,11 +15,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from detectors.cells import look_like_dates, some_names, unique_names
+from detectors.codes import CodedRows
 from detectors.columns import series_categories, series_numbers
 from detectors.errors import DataError
-from detectors.packing import pack_profile, unpack_profile
+from detectors.packing import pack_baseline, unpack_baseline
 from detectors.profile import FeatureProfile, Profile, categorical_profile, numeric_profile
+from detectors.sample import MAX_ROWS, RowSampler
 from detectors.source import Advance, Chunk, Progress, read_frame, stream
+from detectors.table import reference_rows
+from detectors.track_record import TrackRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,6 +43,8 @@ class Baseline:
         created_at: when it was fitted, UTC.
         ignored: columns that are no features: label, period, identifiers, and what was left out.
         notes: what was left out and why, one sentence each.
+        table: a random sample of the rows, coded; None in a baseline that an earlier release has written.
+        record: how the model did on its hold-outs, where one was trained.
     """
 
     profile: Profile
@@ -47,6 +53,8 @@ class Baseline:
     created_at: datetime
     ignored: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    table: CodedRows | None = None
+    record: TrackRecord | None = None
 
     @property
     def rows(self) -> int:
@@ -121,13 +129,16 @@ class Baseline:
                 notes.append(note)
         if not features:
             raise DataError("columns", f"no column can be a feature: the data has {some_names(names)}")
+        spans: list[np.ndarray] = []
         if period is not None:
-            from detectors.variation import with_variation
+            from detectors.variation import windows, with_variation
 
             features = with_variation(frame, period, features)
+            spans = windows(frame[period])
+        table = reference_rows(list(features.values()), frame, spans)
         profile = Profile(len(frame), features, columns=tuple(str(c) for c in names))
         now = datetime.now(UTC)
-        return cls(profile, model, version, now, tuple(str(c) for c in outside), tuple(notes))
+        return cls(profile, model, version, now, tuple(str(c) for c in outside), tuple(notes), table)
 
     def with_version(self, version: str, model: str | None = None) -> Baseline:
         """The same baseline under another version (and model)."""
@@ -146,7 +157,7 @@ class Baseline:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(pack_profile(self.profile, extra))
+                file.write(pack_baseline(self.profile, extra, self.table, self.record))
                 file.flush()
                 os.fsync(file.fileno())
             Path(temporary).replace(path)
@@ -164,7 +175,7 @@ class Baseline:
                 "unreadable", f"baseline {path} cannot be read: {error.strerror or error}"
             ) from None
         try:
-            profile, extra = unpack_profile(data)
+            profile, extra, table, record = unpack_baseline(data)
             return cls(
                 profile=profile,
                 model=extra["model"],
@@ -172,6 +183,8 @@ class Baseline:
                 created_at=datetime.fromisoformat(extra["created_at"]),
                 ignored=tuple(extra["ignored"]),
                 notes=tuple(extra["notes"]),
+                table=table,
+                record=record,
             )
         except DataError as error:
             raise DataError(error.kind, f"baseline {path}: {error.message}") from None
@@ -180,9 +193,17 @@ class Baseline:
 
 
 def profile_batch(
-    baseline: Baseline, source: pd.DataFrame | Path | str, *, progress: Advance | None = None
+    baseline: Baseline,
+    source: pd.DataFrame | Path | str,
+    *,
+    progress: Advance | None = None,
+    sample: int = MAX_ROWS,
 ) -> Profile:
     """Summarize a batch in the cells of the baseline, in bounded memory.
+
+    Args:
+        progress: told how far the reading has come.
+        sample: rows that are kept as they are, drawn at random, for the joint test and the champion.
 
     Raises:
         DataError: the source cannot be used, or ("columns") has none of the features.
@@ -202,10 +223,11 @@ def profile_batch(
     extra = tuple(c for c in columns if c not in features and c not in baseline.ignored)
     totals: dict[str, FeatureProfile] = {}
     parts: Iterable[FeatureProfile] = [part.empty() for part in present.values()]
-    rows = 0
+    rows, sampler = 0, RowSampler(sample)
     with ThreadPoolExecutor(_WORKERS) as pool:
         for chunk in source_stream:
             rows += chunk.rows
+            sampler.add(chunk.rows, chunk.numeric, chunk.categorical)
             # one chunk is counted while the next is parsed
             totals = dict(zip(present, parts, strict=True))
             parts = pool.map(_count, totals.values(), present.values(), repeat(chunk))
@@ -217,7 +239,9 @@ def profile_batch(
             f"{len(extra)} column{'s' * many} that the baseline does not know {'were' if many else 'was'} ignored: "
             f"{some_names(extra)}"
         )
-    return Profile(rows, totals, columns, missing, extra, tuple(notes), tuple(source_stream.errors))
+    return Profile(
+        rows, totals, columns, missing, extra, tuple(notes), tuple(source_stream.errors), sampler.sample()
+    )
 
 
 def _count(total: FeatureProfile, cells: FeatureProfile, chunk: Chunk) -> FeatureProfile:

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from detectors.base import Detector
+from detectors.base import AnyDetector
 from detectors.baseline import Baseline, profile_batch
+from detectors.domain_classifier import DomainClassifier
+from detectors.policy import Policy
 from detectors.psi import PSI
 from detectors.report import DriftReport
 from detectors.source import Advance
-from detectors.verdict import Policy, judge
+from detectors.track_record import Champion, batch_frame
+from detectors.verdict import Scored, judge
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,22 +24,32 @@ def check(
     baseline: Baseline,
     source: pd.DataFrame | Path | str,
     *,
-    detectors: Sequence[Detector] | None = None,
+    detectors: Sequence[AnyDetector] | None = None,
     policy: Policy | None = None,
     labelled_rows: int = 0,
+    champion: Champion | None = None,
     progress: Advance | None = None,
 ) -> DriftReport:
     """Compare a batch (a frame or a CSV or Parquet file) with the baseline.
 
     Args:
-        detectors: PSI where not given.
+        detectors: PSI and the domain classifier where not given.
         policy: calibrated unless said otherwise.
         labelled_rows: labelled rows at hand; decides between "label" and "retrain".
+        champion: the model itself, called with a frame of at most 10,000 rows (float64 and str columns); gives
+            label and probability of class 1. Then its score is judged too, and what the batch has cost is
+            estimated, where the baseline has a track record.
         progress: told how many bytes of a file have been read, and how many there are.
 
     Raises:
         DataError: the batch cannot be used; its `kind` says how.
     """
     profile = profile_batch(baseline, source, progress=progress)
-    chosen = (PSI(),) if detectors is None else tuple(detectors)
-    return judge(baseline, profile, detectors=chosen, policy=policy, labelled_rows=labelled_rows)
+    chosen = (PSI(), DomainClassifier()) if detectors is None else tuple(detectors)
+    scored = None
+    if champion is not None and profile.sample is not None and not profile.missing_columns:
+        kinds = {n: "float64" if p.kind == "numeric" else "str" for n, p in baseline.features.items()}
+        scored = Scored(*champion(batch_frame(profile.sample, kinds)))
+    return judge(
+        baseline, profile, detectors=chosen, policy=policy, labelled_rows=labelled_rows, scored=scored
+    )

@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from detectors.base import Detector, Score
+from detectors.base import Detector, Score, check_score
 from detectors.profile import FeatureProfile, categorical_profile, numeric_profile
-from detectors.verdict import check_score
 
 _TRIALS = 200
 # With honest p-values, more than so many of 200 below the level happens once in 100,000 suites.

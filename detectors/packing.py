@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from detectors.codes import CodedRows
 from detectors.errors import DataError
 from detectors.profile import FeatureProfile, Profile
+from detectors.track_record import TrackRecord, score_profile
 
 _FORMAT = 1
 _SCALARS = (
@@ -20,8 +22,12 @@ _SCALARS = (
 _TABLE = ("columns", "missing_columns", "extra_columns", "notes", "errors")
 
 
-def pack_profile(profile: Profile, extra: Mapping[str, Any] | None = None) -> bytes:
-    """A profile, and JSON of one's own beside it, as bytes."""
+def pack_profile(
+    profile: Profile,
+    extra: Mapping[str, Any] | None = None,
+    more: Mapping[str, np.ndarray] | None = None,
+) -> bytes:
+    """A profile, and JSON and arrays of one's own beside it, as bytes."""
     parts = list(profile.features.values())
     features = []
     for part in parts:
@@ -41,29 +47,71 @@ def pack_profile(profile: Profile, extra: Mapping[str, Any] | None = None) -> by
         "counts": _delta([p.counts for p in parts]),
     }
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    np.savez_compressed(buffer, allow_pickle=False, **arrays, **(more or {}))
     return buffer.getvalue()
 
 
-def unpack_profile(data: bytes) -> tuple[Profile, dict[str, Any]]:
-    """The inverse of `pack_profile`: the profile and the extra JSON."""
+def unpack_profile(data: bytes) -> tuple[Profile, dict[str, Any], dict[str, np.ndarray]]:
+    """The inverse of `pack_profile`: the profile, the extra JSON, and the arrays."""
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in ("meta", "grid", "below", "at_most", "counts")}
+            arrays = {key: archive[key] for key in archive.files}
         meta = json.loads(arrays["meta"].tobytes())
         if meta["format"] != _FORMAT:
             raise DataError(
                 "unreadable", f"a profile of format {meta['format']}: this version reads {_FORMAT}"
             )
         features = _features(meta["features"], arrays)
-        table = {key: tuple(meta[key]) for key in _TABLE}
-        return Profile(rows=meta["rows"], features=features, **table), meta["extra"]
+        table: dict[str, Any] = {key: tuple(meta[key]) for key in _TABLE}
+        return Profile(rows=meta["rows"], features=features, **table), meta["extra"], arrays
     except Exception as error:  # damaged bytes: NumPy, zipfile, zlib and tokenize each raise their own
         if isinstance(error, DataError):
             raise
         raise DataError(
             "unreadable", f"not a profile, or a damaged one ({type(error).__name__}: {error})"
         ) from None
+
+
+def pack_baseline(
+    profile: Profile, extra: Mapping[str, Any], table: CodedRows | None, record: TrackRecord | None
+) -> bytes:
+    """What belongs to a baseline, as bytes."""
+    more: dict[str, np.ndarray] = {}
+    said = dict(extra)
+    if table is not None:
+        more["table"] = table.codes.T  # values of a feature side by side compress well
+        said["table_variation"] = dict(table.variation)
+    if record is not None:
+        more |= {
+            "record_rows": record.rows.codes.T,
+            "record_score": record.score,
+            "record_said": np.stack([record.predicted, record.label]),
+        }
+        said |= {"importance": dict(record.importance), "score_variation": dict(record.profile.variation)}
+    return pack_profile(profile, said, more)
+
+
+def unpack_baseline(
+    data: bytes,
+) -> tuple[Profile, dict[str, Any], CodedRows | None, TrackRecord | None]:
+    """The inverse of `pack_baseline`."""
+    profile, extra, arrays = unpack_profile(data)
+    names = tuple(profile.features)
+    kinds = tuple(part.kind for part in profile.features.values())
+    table = record = None
+    if "table" in arrays:
+        table = CodedRows(names, kinds, arrays["table"].T, extra["table_variation"])
+    if "record_rows" in arrays:
+        predicted, label = arrays["record_said"]
+        record = TrackRecord(
+            rows=CodedRows(names, kinds, arrays["record_rows"].T),
+            score=arrays["record_score"],
+            predicted=predicted,
+            label=label,
+            profile=score_profile(arrays["record_score"], extra["score_variation"]),
+            importance=extra["importance"],
+        )
+    return profile, extra, table, record
 
 
 def _features(records: list[dict[str, Any]], arrays: Mapping[str, np.ndarray]) -> dict[str, FeatureProfile]:

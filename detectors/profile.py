@@ -15,6 +15,8 @@ from typing import Literal
 
 import numpy as np
 
+from detectors.sample import RowSample
+
 Kind = Literal["numeric", "categorical"]
 
 TOP_CATEGORIES = 30  # categories with a cell of their own
@@ -256,6 +258,7 @@ class Profile:
         columns: all columns of the source.
         missing_columns / extra_columns: features that are not there; columns that the baseline does not know.
         notes / errors: how it was read; what could not be read.
+        sample: some rows as they are, drawn at random; not kept in `to_bytes`.
     """
 
     rows: int
@@ -265,6 +268,7 @@ class Profile:
     extra_columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
+    sample: RowSample | None = None
 
     def merge(self, other: Profile) -> Profile:
         """The summary of both tables; a feature that one of them lacks is lacking in the whole."""
@@ -277,6 +281,7 @@ class Profile:
             extra_columns=_union(self.extra_columns, other.extra_columns),
             notes=_union(self.notes, other.notes),
             errors=_union(self.errors, other.errors),
+            sample=self.sample and other.sample and self.sample.merge(other.sample),
         )
 
     def to_bytes(self) -> bytes:

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     import pandas as pd
 
+    from detectors.attribution import Cause
+    from detectors.estimated_performance import Estimate
+
 Verdict = Literal["stable", "warning", "drift", "insufficient_data", "broken_feed"]
 Recommendation = Literal["none", "investigate", "label", "retrain"]
 Severity = Literal["none", "moderate", "significant"]
@@ -55,6 +58,8 @@ class DriftReport:
         baseline_version: version of the model that the baseline belongs to.
         policy: calibrated or classic.
         unmeasured: features that no detector could measure, since each that was asked failed.
+        estimate: what the batch has probably cost the model; None where the champion did not score it.
+        causes: the drifted features, those that moved together as one, largest contribution first.
     """
 
     verdict: Verdict
@@ -68,6 +73,8 @@ class DriftReport:
     baseline_version: str = ""
     policy: str = "calibrated"
     unmeasured: tuple[str, ...] = ()
+    estimate: Estimate | None = None
+    causes: tuple[Cause, ...] = ()
 
     @property
     def drifted(self) -> tuple[FeatureDrift, ...]:
@@ -81,9 +88,14 @@ class DriftReport:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> DriftReport:
         """The inverse of `to_dict`, also after a round trip through JSON."""
+        from detectors.attribution import Cause
+        from detectors.estimated_performance import Estimate
+
         features = tuple(FeatureDrift(**f) for f in data["features"])
         lists = {k: tuple(data.get(k, ())) for k in ("errors", "notes", "unmeasured")}
-        return cls(**{**data, **lists, "features": features})
+        causes = tuple(Cause(**{**c, "features": tuple(c["features"])}) for c in data.get("causes", ()))
+        estimate = Estimate(**data["estimate"]) if data.get("estimate") else None
+        return cls(**{**data, **lists, "features": features, "causes": causes, "estimate": estimate})
 
     def to_frame(self) -> pd.DataFrame:
         """One row a feature and detector, with the fields of `FeatureDrift` as columns, worst first."""

@@ -29,13 +29,19 @@ def with_variation(
     Windows are the periods themselves where there are at most 20, else 20 equal runs of rows in their order.
     Only windows that differ at p <= 0.001 count, and no floor is above 0.5.
     """
-    windows = _windows(frame[period])
-    return {name: _floored(frame[name], part, windows) for name, part in features.items()}
+    spans = windows(frame[period])
+    return {name: _floored(frame[name], part, spans) for name, part in features.items()}
 
 
-def _floored(column: pd.Series, whole: FeatureProfile, windows: list[np.ndarray]) -> FeatureProfile:
+def _floored(column: pd.Series, whole: FeatureProfile, spans: list[np.ndarray]) -> FeatureProfile:
     values: np.ndarray = series_numbers(column)[0] if whole.kind == "numeric" else series_categories(column)
-    parts = [whole.summarize(values[window]) for window in windows]
+    return replace(whole, variation=variation_of(values, whole, spans))
+
+
+def variation_of(values: np.ndarray, whole: FeatureProfile, spans: list[np.ndarray]) -> dict[str, float]:
+    """Detector name -> largest effect of a window against the rest; `values` of shape (rows,) were summarized in
+    `whole`, and `spans` are the row numbers of each window."""
+    parts = [whole.summarize(values[span]) for span in spans]
     floors: dict[str, float] = {}
     for detector in (PSI(), KS()):
         for i, part in enumerate(parts):
@@ -49,10 +55,10 @@ def _floored(column: pd.Series, whole: FeatureProfile, windows: list[np.ndarray]
             if score is not None and score.p_value is not None and score.p_value <= _ALPHA:
                 effect = score.statistic if score.effect is None else score.effect
                 floors[detector.name] = min(_MOST, max(floors.get(detector.name, 0.0), effect))
-    return replace(whole, variation=floors)
+    return floors
 
 
-def _windows(column: pd.Series) -> list[np.ndarray]:
+def windows(column: pd.Series) -> list[np.ndarray]:
     """Row numbers of each window."""
     import pandas as pd
 

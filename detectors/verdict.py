@@ -4,102 +4,55 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from statistics import median
 from types import MappingProxyType
-from typing import Literal
+from typing import TYPE_CHECKING
 
-from detectors.base import Detector, Score
+from detectors.attribution import Cause, causes, contributions
+from detectors.base import AnyDetector
 from detectors.baseline import Baseline
 from detectors.cells import some_names
+from detectors.codes import CodedRows, coded, shuffled_order
+from detectors.findings import TOGETHER, Finding, Measured, detector_name, measure, measure_together
+from detectors.policy import Policy
 from detectors.profile import FeatureProfile, Profile
 from detectors.psi import PSI
-from detectors.report import DriftReport, FeatureDrift, Recommendation, Severity, Verdict
+from detectors.recommendation import recommend
+from detectors.report import DriftReport, FeatureDrift, Severity, Verdict
 from detectors.significance import proportions
+from detectors.track_record import PREDICTION
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from detectors.estimated_performance import Estimate
 
 BROKEN_SHARE = 0.5  # cells of the wrong type from which a column is broken, not drifted
+_RANK: Mapping[Severity, int] = MappingProxyType({"none": 0, "moderate": 1, "significant": 2})
+_LEAST_RECORD = 200  # hold-out rows below which a drift of the model's score is not asked for
 
 
-@dataclass(frozen=True, slots=True)
-class FeaturePolicy:
-    """What is different for one feature; None keeps the general value.
-
-    Attributes:
-        moderate / significant: effect thresholds instead of the detector's.
-        alpha: significance level instead of the policy's.
-        ignore: leave the feature out of the verdict.
-    """
-
-    moderate: float | None = None
-    significant: float | None = None
-    alpha: float | None = None
-    ignore: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How measurements become a verdict.
-
-    calibrated: a finding is drift when it is significant after the correction for all features and detectors
-    *and* its size-corrected effect exceeds the detector's threshold. classic: the mean PSI over the features.
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """What the champion said of the sampled rows of a batch (`Profile.sample`), in their order.
 
     Attributes:
-        kind: calibrated or classic.
-        alpha: family-wise significance level of a batch.
-        correction: holm, or none (each finding at alpha by itself).
-        classic_warning / classic_retrain: mean PSI above which classic warns, and recommends to retrain.
-        features: overrides by feature.
-
-    References:
-        Holm, "A simple sequentially rejective multiple test procedure", Scand. J. Statist. 6 (1979).
+        predicted / score: label 0 or 1 and probability of class 1, shape (rows,).
     """
 
-    kind: Literal["calibrated", "classic"] = "calibrated"
-    alpha: float = 0.006
-    correction: Literal["holm", "none"] = "holm"
-    classic_warning: float = 0.1
-    classic_retrain: float = 0.2
-    features: Mapping[str, FeaturePolicy] = field(default_factory=lambda: MappingProxyType({}))
-
-    def of(self, feature: str) -> FeaturePolicy:
-        """The overrides of one feature."""
-        return self.features.get(feature, FeaturePolicy())
-
-
-@dataclass(frozen=True, slots=True)
-class _Finding:
-    """A score with the thresholds it is held against."""
-
-    feature: str
-    detector: str
-    score: Score
-    moderate: float
-    significant: float
-
-    @property
-    def effect(self) -> float:
-        return self.score.statistic if self.score.effect is None else self.score.effect
-
-    def drift(self, severity: Severity) -> FeatureDrift:
-        return FeatureDrift(
-            feature=self.feature,
-            detector=self.detector,
-            statistic=self.score.statistic,
-            effect=self.effect,
-            p_value=self.score.p_value,
-            severity=severity,
-            drifted=severity != "none",
-            detail=self.score.detail,
-        )
+    predicted: np.ndarray
+    score: np.ndarray
 
 
 def judge(
     baseline: Baseline,
     profile: Profile,
     *,
-    detectors: Sequence[Detector] = (PSI(),),
+    detectors: Sequence[AnyDetector] = (PSI(),),
     policy: Policy | None = None,
     labelled_rows: int = 0,
+    scored: Scored | None = None,
 ) -> DriftReport:
     """Compare the summary of a batch with the baseline and decide.
 
@@ -108,17 +61,22 @@ def judge(
         detectors: what to measure. One that raises or returns NaN is named in `report.errors`, the rest go on.
         policy: thresholds and corrections; calibrated where not given.
         labelled_rows: labelled rows at hand for a retrain; with none, drift recommends labelling.
+        scored: what the champion said of the sampled rows: its score is then judged like a feature, and what
+            the batch has cost is estimated, where the baseline has a track record.
     """
     policy = Policy() if policy is None else policy
     features = {
         n: p for n, p in profile.features.items() if n in baseline.features and not policy.of(n).ignore
     }
-    findings, errors, failed = _measure(baseline, features, detectors, policy)
-    unmeasured = tuple(name for name in features if name in failed - {f.feature for f in findings})
+    rows, scored = _coded_sample(baseline, profile, list(features), scored)
+    found = _measure(baseline, features, rows, detectors, policy, scored)
+    unmeasured = tuple(n for n in features if n in found.failed - {f.feature for f in found.findings})
     broken = _broken(baseline, profile, features, policy)
-    overall = _overall_psi(baseline, features, findings)
-    drifts = _severities(findings, policy)
-    verdict, needed, notes = _verdict(baseline, profile, drifts, overall, detectors, policy)
+    overall = _overall_psi(baseline, features, found.findings)
+    drifts, shares = _severities(found.findings, policy, baseline)
+    estimate = _estimate(baseline, rows, scored, drifts)
+    verdict, needed, notes = _verdict(baseline, profile, drifts, overall, detectors, policy, estimate)
+    errors = found.errors
     if broken:
         verdict, needed, notes = "broken_feed", None, []
     elif not drifts:
@@ -126,7 +84,7 @@ def judge(
     elif unmeasured and verdict == "stable" and policy.kind == "calibrated":
         verdict = "insufficient_data"  # what was not measured is not known to be stable
         errors.append(f"{len(unmeasured)} of {len(features)} features were not measured: there is no verdict")
-    advice = recommend(verdict, policy, labelled_rows)
+    advice = recommend(verdict, policy, labelled_rows, estimate)
     if not broken and (not drifts or (unmeasured and verdict == "insufficient_data")):
         advice = "investigate"
     return DriftReport(
@@ -141,92 +99,140 @@ def judge(
         baseline_version=baseline.version,
         policy=policy.kind,
         unmeasured=unmeasured,
+        estimate=estimate,
+        causes=_causes(baseline, rows, shares),
     )
 
 
+def _coded_sample(
+    baseline: Baseline, profile: Profile, features: Sequence[str], scored: Scored | None
+) -> tuple[CodedRows | None, Scored | None]:
+    """The batch's sampled rows, coded, in an order that depends on the rows alone, and their scores in the same.
+
+    None where there are none, or the baseline has none to compare with.
+    """
+    if profile.sample is None or baseline.table is None or not features:
+        return None, None
+    rows = coded([baseline.features[name] for name in features], profile.sample.column, profile.sample.rows)
+    order = shuffled_order(rows)
+    if scored is not None:
+        scored = Scored(scored.predicted[order], scored.score[order])
+    return replace(rows, codes=rows.codes[order]), scored
+
+
 def _measure(
-    baseline: Baseline, features: Mapping[str, FeatureProfile], detectors: Sequence[Detector], policy: Policy
-) -> tuple[list[_Finding], list[str], set[str]]:
-    """The findings, what failed in sentences, and the features on which some detector failed."""
-    findings: list[_Finding] = []
-    errors: list[str] = []
-    without: set[str] = set()
-    for detector in detectors:
-        failed: dict[str, list[str]] = {}
-        for name, current in features.items():
-            try:
-                score = detector.score(baseline.features[name], current)
-                if score is None:
-                    continue
-                check_score(score)
-                own = policy.of(name)
-                moderate = detector.moderate if own.moderate is None else own.moderate
-                significant = detector.significant if own.significant is None else own.significant
-                findings.append(_Finding(name, detector.name, score, moderate, significant))
-            except Exception as error:  # noqa: BLE001 - a third party's code: what it raises is reported
-                failed.setdefault(f"{type(error).__name__}: {error}", []).append(name)
-        for message, names in failed.items():
-            without.update(names)
-            count = f"{len(names)} feature{'s' * (len(names) != 1)}"
-            errors.append(f"detector {_name(detector)} failed on {count} ({some_names(names, 3)}): {message}")
-    return findings, errors, without
+    baseline: Baseline,
+    features: Mapping[str, FeatureProfile],
+    rows: CodedRows | None,
+    detectors: Sequence[AnyDetector],
+    policy: Policy,
+    scored: Scored | None,
+) -> Measured:
+    """Single features and the model's score, then all features together."""
+    references, currents = dict(baseline.features), dict(features)
+    record, plain = baseline.record, policy.kind == "classic"  # which looks at single features alone
+    if record is not None and scored is not None and record.rows.rows >= _LEAST_RECORD and not plain:
+        references[PREDICTION] = record.profile
+        currents[PREDICTION] = record.profile.summarize(scored.score)
+    found = measure(references, currents, detectors, policy)
+    if rows is None or baseline.table is None or plain:
+        return found
+    joint = measure_together(baseline.table.of(rows.features), rows, detectors, policy)
+    return Measured(found.findings + joint.findings, found.errors + joint.errors, found.failed)
 
 
-def _name(detector: Detector) -> str:
-    try:
-        return str(detector.name)
-    except Exception:  # noqa: BLE001 - the plug-in's own property failed: its class says who it is
-        return type(detector).__name__
+def _severities(
+    findings: Sequence[Finding], policy: Policy, baseline: Baseline
+) -> tuple[list[FeatureDrift], dict[str, float]]:
+    """Each finding with its severity, worst first; and the share of each drifted feature in the drift.
 
-
-def check_score(score: Score) -> None:
-    """ValueError where a detector's answer cannot be judged: not finite, or p outside [0, 1]."""
-    for what, value in (("statistic", score.statistic), ("effect", score.effect)):
-        if value is not None and not math.isfinite(value):
-            raise ValueError(f"its {what} is {value}, not a finite number")
-    if score.p_value is not None and not 0.0 <= score.p_value <= 1.0:
-        raise ValueError(f"its p-value is {score.p_value}, not within 0 and 1")
-
-
-def _severities(findings: Sequence[_Finding], policy: Policy) -> list[FeatureDrift]:
-    """Each finding with its severity, worst first: drifted, then by effect relative to the threshold."""
+    First what drifted: features by drift times importance, then the model's score, then all together.
+    """
     real = [True] * len(findings) if policy.kind == "classic" else _significant(findings, policy)
 
-    def severity(finding: _Finding, is_real: bool) -> Severity:
+    def severity(finding: Finding, is_real: bool) -> Severity:
         size = finding.score.statistic if policy.kind == "classic" else finding.effect
         if not is_real or size <= finding.moderate:
             return "none"
         return "significant" if size > finding.significant else "moderate"
 
-    rated = [(f, f.drift(severity(f, r))) for f, r in zip(findings, real, strict=True)]
-    rated.sort(key=lambda pair: (not pair[1].drifted, -pair[0].effect / max(pair[0].significant, 1e-12)))
-    return [drift for _, drift in rated]
+    worst = {k: severity(f, r) for k, (f, r) in enumerate(zip(findings, real, strict=True))}
+    alone = [_RANK[worst[k]] for k, f in enumerate(findings) if f.feature != TOGETHER]
+    for k, finding in enumerate(findings):  # all features together say something new only where they say more
+        if finding.feature == TOGETHER and _RANK[worst[k]] <= max(alone, default=0):
+            worst[k] = "none"
+    rated = [(f, f.drift(worst[k])) for k, f in enumerate(findings)]
+    effects: dict[str, float] = {}
+    for finding, drift in rated:
+        if drift.drifted and finding.feature in baseline.features:
+            effects[finding.feature] = max(effects.get(finding.feature, 0.0), finding.relative)
+    shares = contributions(effects, baseline.record.importance if baseline.record else {})
+
+    def place(pair: tuple[Finding, FeatureDrift]) -> tuple[bool, int, float, float]:
+        finding, drift = pair
+        kind = (
+            (PREDICTION, TOGETHER).index(finding.feature) + 1
+            if finding.feature in (PREDICTION, TOGETHER)
+            else 0
+        )
+        return not drift.drifted, kind * drift.drifted, -shares.get(finding.feature, 0.0), -finding.relative
+
+    rated.sort(key=place)
+    return [drift for _, drift in rated], shares
 
 
-def _significant(findings: Sequence[_Finding], policy: Policy) -> list[bool]:
-    """Holm's step-down over all p-values, or each alone; a finding without p is judged by its effect alone."""
-    scaled: list[tuple[float, int]] = []
+def _significant(findings: Sequence[Finding], policy: Policy) -> list[bool]:
+    """Holm's step-down over the p-values of each family; a finding without p is judged by its effect alone."""
     verdicts = [f.score.p_value is None for f in findings]
-    for i, f in enumerate(findings):
-        if f.score.p_value is not None:
-            own = policy.of(f.feature).alpha
-            scaled.append((f.score.p_value * (policy.alpha / own if own else 1.0), i))
-    scaled.sort()
-    for rank, (p, i) in enumerate(scaled):
-        family = len(scaled) - rank if policy.correction == "holm" else 1
-        if p * family > policy.alpha:
-            if policy.correction == "holm":
-                break
-            continue
-        verdicts[i] = True
+    for alpha, together in ((policy.alpha, False), (policy.joint_alpha, True)):
+        scaled: list[tuple[float, int]] = []
+        for i, f in enumerate(findings):
+            if f.score.p_value is not None and (f.feature == TOGETHER) is together:
+                own = policy.of(f.feature).alpha
+                scaled.append((f.score.p_value * (alpha / own if own else 1.0), i))
+        for i in _passing(scaled, alpha, policy.correction == "holm"):
+            verdicts[i] = True
     return verdicts
 
 
+def _passing(scaled: list[tuple[float, int]], alpha: float, holm: bool) -> list[int]:
+    passed = []
+    for rank, (p, i) in enumerate(sorted(scaled)):
+        if p * (len(scaled) - rank if holm else 1) > alpha:
+            if holm:
+                break
+            continue
+        passed.append(i)
+    return passed
+
+
+def _estimate(
+    baseline: Baseline, rows: CodedRows | None, scored: Scored | None, drifts: Sequence[FeatureDrift]
+) -> Estimate | None:
+    """What the batch has probably cost; where the joint test found drift, with the rows it finds nowhere else."""
+    record, table = baseline.record, baseline.table
+    if record is None or table is None or rows is None or scored is None:
+        return None
+    from detectors.domain_classifier import DomainClassifier
+    from detectors.estimated_performance import estimate
+
+    strange = None
+    if any(d.drifted for d in drifts):
+        strange = DomainClassifier().strange_rows(table.of(rows.features), rows)
+    return estimate(record, rows, scored.predicted, scored.score, strange)
+
+
+def _causes(baseline: Baseline, rows: CodedRows | None, shares: Mapping[str, float]) -> tuple[Cause, ...]:
+    if rows is None or baseline.table is None or not shares:
+        return ()
+    return causes(shares, baseline.features, baseline.table.of(rows.features), rows)
+
+
 def _overall_psi(
-    baseline: Baseline, features: Mapping[str, FeatureProfile], findings: Sequence[_Finding]
+    baseline: Baseline, features: Mapping[str, FeatureProfile], findings: Sequence[Finding]
 ) -> float | None:
     """Mean PSI over the features, uncorrected; measured here where no detector did."""
-    values = [f.score.statistic for f in findings if f.detector == "psi"]
+    values = [f.score.statistic for f in findings if f.detector == "psi" and f.feature in features]
     if not values:
         scores = [PSI().score(baseline.features[name], part) for name, part in features.items()]
         values = [score.statistic for score in scores if score is not None]
@@ -238,8 +244,9 @@ def _verdict(
     profile: Profile,
     drifts: Sequence[FeatureDrift],
     overall: float | None,
-    detectors: Sequence[Detector],
+    detectors: Sequence[AnyDetector],
     policy: Policy,
+    estimate: Estimate | None,
 ) -> tuple[Verdict, int | None, list[str]]:
     if policy.kind == "classic":
         if overall is None:
@@ -253,6 +260,8 @@ def _verdict(
         return "warning", None, []
     if not drifts:
         return "insufficient_data", None, []
+    if estimate is not None and estimate.valid and estimate.harm:
+        return "warning", None, ["no feature moved enough by itself: it is the estimated loss that warns"]
     needed, possible = _rows_needed(baseline, drifts, detectors, policy)
     if not possible:
         few = f"the reference has only {baseline.rows:,} rows: no batch could show significant drift"
@@ -263,7 +272,7 @@ def _verdict(
 
 
 def _rows_needed(
-    baseline: Baseline, drifts: Sequence[FeatureDrift], detectors: Sequence[Detector], policy: Policy
+    baseline: Baseline, drifts: Sequence[FeatureDrift], detectors: Sequence[AnyDetector], policy: Policy
 ) -> tuple[int | None, bool]:
     """Rows with which a significant effect in a typical feature would show; and whether any number would do."""
     tests = sum(d.p_value is not None for d in drifts)
@@ -271,7 +280,8 @@ def _rows_needed(
     answers: list[float] = []
     for detector in detectors:
         ask = getattr(detector, "rows_needed", None)
-        measured = [d.feature for d in drifts if d.detector == _name(detector)]
+        named = detector_name(detector)
+        measured = [d.feature for d in drifts if d.detector == named and d.feature in baseline.features]
         if ask is None or not measured:
             continue
         rows = [ask(baseline.features[name], alpha) for name in measured]
@@ -309,10 +319,3 @@ def _broken(
 
 def _wrong_type(part: FeatureProfile) -> float:
     return part.invalid / part.rows if part.rows else 0.0
-
-
-def recommend(verdict: Verdict, policy: Policy, labelled_rows: int) -> Recommendation:
-    """What to do about a verdict; with no labelled rows at hand, drift recommends labelling."""
-    if verdict == "drift":
-        return "retrain" if labelled_rows > 0 or policy.kind == "classic" else "label"
-    return "investigate" if verdict in ("warning", "broken_feed") else "none"

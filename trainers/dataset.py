@@ -45,6 +45,7 @@ class TrainingData:
             only new rows are counted, else all.
         new_rows: training rows that come from the new files.
         periods: the period of each training row, where the specification names such a column.
+        holdout_periods: the same for the rows of the hold-outs, one after the other.
         notes: what was read in a certain way on purpose, one sentence each.
     """
 
@@ -57,6 +58,7 @@ class TrainingData:
     conflicts: int
     new_rows: int
     periods: pd.Series | None
+    holdout_periods: pd.Series | None
     notes: tuple[str, ...]
 
 
@@ -379,8 +381,19 @@ def _split(
         conflicts=rows.conflicts,
         new_rows=int((rows.new & ~held).sum()),
         periods=None if rows.periods is None else rows.periods[~held].iloc[order].reset_index(drop=True),
+        holdout_periods=_held_periods(rows, held),
         notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def _held_periods(rows: _Rows, held: np.ndarray) -> pd.Series | None:
+    import pandas as pd
+
+    if rows.periods is None:
+        return None
+    sides = [rows.periods[held & ~rows.new], rows.periods[held & rows.new]]
+    joined: pd.Series = pd.concat(sides, ignore_index=True)
+    return joined
 
 
 def _guard(rows: _Rows, held: np.ndarray, olds: list[_Table], news: list[_Table]) -> None:

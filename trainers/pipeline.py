@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from detectors.baseline import Baseline
+from detectors.codes import CodedRows
 from detectors.performance import evaluate
 from detectors.source import sha256_file
+from detectors.table import reference_rows
+from detectors.track_record import measure
+from detectors.variation import windows
 from trainers.base import (
     DataFile,
     Evaluation,
@@ -208,7 +212,7 @@ def _register(
 ) -> ModelVersion:
     """Baseline, run, registered version and alias: all of them or none."""
     job.progress("fitting the baseline of the new version")
-    folder = VersionFolder(job.home, job.model, _baseline(job, data))
+    folder = VersionFolder(job.home, job.model, _baseline(job, data, estimator))
     code = code_version()
     job.progress("registering the new version")
     try:
@@ -246,12 +250,14 @@ def _register(
     )
 
 
-def _baseline(job: _Job, data: TrainingData) -> Baseline:
-    """Of the training rows; its version is set when it is known."""
+def _baseline(job: _Job, data: TrainingData, estimator: Any) -> Baseline:
+    """Of the training rows, with what the model said of its hold-outs; its version is set when it is known."""
+    import pandas as pd
+
     frame, period = data.train_x, job.spec.period
     if data.periods is not None and period is not None:
         frame = frame.assign(**{period: data.periods})
-    return Baseline.fit(
+    baseline = Baseline.fit(
         frame,
         label=job.spec.column,  # known as no features, so that a batch may carry them without a remark
         ignore=job.spec.ignore,
@@ -259,6 +265,30 @@ def _baseline(job: _Job, data: TrainingData) -> Baseline:
         period=period,
         model=job.model,
     )
+    held = pd.concat([features for features, _ in data.holdouts.values()], ignore_index=True)
+    labels = np.concatenate([labels for _, labels in data.holdouts.values()])
+    if not len(held):
+        return baseline
+    job.progress("measuring which features the new version relies on")
+    record = measure(
+        list(baseline.features.values()),
+        held,
+        labels,
+        lambda rows: _predict(estimator, rows, f"the new {job.trainer.name}"),
+        periods=data.holdout_periods,
+    )
+    return replace(baseline, record=record, table=_table(baseline, data, held))
+
+
+def _table(baseline: Baseline, data: TrainingData, held: pd.DataFrame) -> CodedRows:
+    """Rows of both sides: the same row is always on one side, so neither alone has each as often as the data."""
+    import pandas as pd
+
+    rows = pd.concat([data.train_x, held], ignore_index=True)
+    spans: list[np.ndarray] = []
+    if data.periods is not None and data.holdout_periods is not None:
+        spans = windows(pd.concat([data.periods, data.holdout_periods], ignore_index=True))
+    return reference_rows(list(baseline.features.values()), rows, spans)
 
 
 def _described(data: TrainingData, spec: LabelSpec) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from detectors import Baseline, DataError, check
+from detectors.policy import Policy
 from detectors.source import read_frame
-from detectors.verdict import Policy
 
 ROWS = 600
 VOCABULARIES = {

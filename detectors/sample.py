@@ -1,0 +1,111 @@
+"""A uniform random sample of a table's rows, drawn while the table streams by; samples of parts merge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+MAX_ROWS = 10_000  # what the champion scores and the joint test sees of a batch, however large it is
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowSample:
+    """Whole rows of a table: those with the smallest of the random numbers that every row gets (bottom-k).
+
+    So a sample of a sample's parts is a sample of the whole, in any grouping.
+
+    Attributes:
+        keys: uniform random number of each kept row, float64, ascending, shape (rows,).
+        numeric: feature -> float64, shape (rows,); NaN is missing.
+        categorical: feature -> object array of str or None, shape (rows,).
+    """
+
+    keys: np.ndarray
+    numeric: Mapping[str, np.ndarray]
+    categorical: Mapping[str, np.ndarray]
+
+    @property
+    def rows(self) -> int:
+        return len(self.keys)
+
+    def column(self, feature: str) -> np.ndarray:
+        """The values of one feature."""
+        return self.numeric[feature] if feature in self.numeric else self.categorical[feature]
+
+    def head(self, rows: int) -> RowSample:
+        """A smaller sample: the rows with the smallest keys."""
+        return self._take(slice(0, rows))
+
+    def merge(self, other: RowSample, most: int = MAX_ROWS) -> RowSample:
+        """A sample of both tables; features that one of them lacks are dropped."""
+        keys = np.concatenate([self.keys, other.keys])
+        kept = np.argsort(keys, kind="stable")[:most]
+
+        def both(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+            return {n: np.concatenate([v, theirs[n]])[kept] for n, v in ours.items() if n in theirs}
+
+        return RowSample(
+            keys[kept], both(self.numeric, other.numeric), both(self.categorical, other.categorical)
+        )
+
+    def _take(self, rows: slice | np.ndarray) -> RowSample:
+        return RowSample(
+            self.keys[rows],
+            {name: values[rows] for name, values in self.numeric.items()},
+            {name: values[rows] for name, values in self.categorical.items()},
+        )
+
+
+class RowSampler:
+    """Draws the sample chunk by chunk; the same chunks in the same order give the same sample."""
+
+    def __init__(self, most: int = MAX_ROWS, seed: int = 0) -> None:
+        self._most = most
+        self._random = np.random.default_rng(seed)
+        self._parts: list[RowSample] = []
+        self._limit = 1.0  # no key above it can be among the smallest any more
+        self._held = 0
+
+    def add(
+        self, rows: int, numeric: Mapping[str, np.ndarray], categorical: Mapping[str, np.ndarray]
+    ) -> None:
+        """Consider some more rows: columns of shape (rows,)."""
+        keys = self._random.random(rows)
+        chosen = np.flatnonzero(keys < self._limit)
+        if len(chosen) > self._most:
+            chosen = np.sort(chosen[np.argpartition(keys[chosen], self._most - 1)[: self._most]])
+        self._parts.append(
+            RowSample(
+                keys[chosen],
+                {name: values[chosen] for name, values in numeric.items()},
+                {name: values[chosen] for name, values in categorical.items()},
+            )
+        )
+        self._held += len(chosen)
+        if self._held > 2 * self._most:
+            self._compact()
+
+    def sample(self) -> RowSample | None:
+        """What was drawn so far; None where nothing was added."""
+        if not self._parts:
+            return None
+        self._compact()
+        return self._parts[0]
+
+    def _compact(self) -> None:
+        first, *rest = self._parts
+        keys = np.concatenate([part.keys for part in self._parts])
+        kept = np.argsort(keys, kind="stable")[: self._most]
+
+        def joined(kind: str) -> dict[str, np.ndarray]:
+            return {
+                name: np.concatenate([values, *(getattr(part, kind)[name] for part in rest)])[kept]
+                for name, values in getattr(first, kind).items()
+            }
+
+        self._parts = [RowSample(keys[kept], joined("numeric"), joined("categorical"))]
+        self._held = len(kept)
+        if self._held == self._most:
+            self._limit = float(keys[kept[-1]])

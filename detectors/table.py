@@ -1,0 +1,74 @@
+"""The reference's rows as codes, for what looks at many features together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from detectors.codes import CodedRows, coded
+from detectors.columns import series_categories, series_numbers
+from detectors.domain_classifier import LEAST_ROWS, MOST_CURRENT, MOST_REFERENCE, DomainClassifier
+from detectors.profile import FeatureProfile
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_ALPHA = 0.001  # at which a period differs from the others
+_SEED = 0
+_PERIOD_ROWS = 40_000
+
+
+def reference_rows(
+    parts: Sequence[FeatureProfile], frame: pd.DataFrame, windows: Sequence[np.ndarray] = ()
+) -> CodedRows:
+    """A random sample of at most 4,000 rows, and how far the reference's periods differ as a whole.
+
+    Args:
+        parts: profiles of the features.
+        frame: rows with all of them.
+        windows: row numbers of each period, where a period column was named.
+    """
+    random = np.random.default_rng(_SEED)
+    chosen = random.choice(len(frame), min(MOST_REFERENCE, len(frame)), replace=False)
+    table = coded_frame(parts, frame.iloc[chosen])
+    if len(windows) < 2:
+        return table
+    return replace(table, variation=_variation(parts, frame, windows, random))
+
+
+def coded_frame(parts: Sequence[FeatureProfile], frame: pd.DataFrame) -> CodedRows:
+    """The rows of a frame, coded by the profiles."""
+    numeric = {part.name for part in parts if part.kind == "numeric"}
+
+    def column(name: str) -> np.ndarray:
+        values: np.ndarray = (
+            series_numbers(frame[name])[0] if name in numeric else series_categories(frame[name])
+        )
+        return values
+
+    return coded(parts, column, len(frame))
+
+
+def _variation(
+    parts: Sequence[FeatureProfile],
+    frame: pd.DataFrame,
+    windows: Sequence[np.ndarray],
+    random: np.random.Generator,
+) -> dict[str, float]:
+    """The largest excess of a domain classifier between a period and the others."""
+    kept = random.permutation(np.concatenate(list(windows)))[:_PERIOD_ROWS]
+    codes = coded_frame(parts, frame.iloc[kept])
+    inside = [np.isin(kept, window) for window in windows]
+    classifier, most = DomainClassifier(), 0.0
+    for mask in inside:
+        period = replace(codes, codes=codes.codes[mask][:MOST_CURRENT])
+        rest = replace(codes, codes=codes.codes[~mask][:MOST_REFERENCE])
+        if min(period.rows, rest.rows) < LEAST_ROWS:
+            continue
+        score = classifier.score_table(rest, period)
+        if score is not None and score.p_value is not None and score.p_value <= _ALPHA:
+            most = max(most, score.statistic)
+    return {classifier.name: most} if most else {}
