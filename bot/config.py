@@ -28,7 +28,7 @@ from pydantic import (
 
 from bot.plugins import PluginError, load_detector, load_trainer
 from bot.times import interval_or_cron, parse_duration
-from detectors.base import Detector
+from detectors.base import AnyDetector
 from detectors.performance import Thresholds
 from detectors.policy import FeaturePolicy, Policy
 from trainers.base import Gate, LabelSpec, Trainer
@@ -134,10 +134,12 @@ class ModelSection(_Section):
     schedule: str = "1h"
     policy: Literal["calibrated", "classic"] = "calibrated"
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.006
+    joint_alpha: Annotated[float, Field(gt=0, lt=1)] = 0.004
+    scoring: bool = True
     correction: Literal["holm", "none"] = "holm"
     classic_warning: Annotated[float, Field(gt=0)] = 0.1
     classic_retrain: Annotated[float, Field(gt=0)] = 0.2
-    detectors: dict[str, dict[str, Any]] = Field(default={"psi": {}})
+    detectors: dict[str, dict[str, Any]] = Field(default={"psi": {}, "domain_classifier": {}})
     features: dict[str, FeatureSection] = Field(default_factory=dict)
     alert_on: Literal["warning", "drift"] = "warning"
     alert_cooldown: Duration = timedelta(hours=6)
@@ -185,7 +187,7 @@ class ModelSection(_Section):
             raise ValueError(f'"{self.label.column}" is the label: take it out of ignore')
         return self
 
-    def load_detectors(self) -> tuple[Detector, ...]:
+    def load_detectors(self) -> tuple[AnyDetector, ...]:
         """The configured detectors, made with their parameters."""
         return tuple(
             load_detector(params.get("use", name), {k: v for k, v in params.items() if k != "use"})
@@ -209,6 +211,7 @@ class ModelSection(_Section):
         return Policy(
             kind=self.policy,
             alpha=self.alpha,
+            joint_alpha=self.joint_alpha,
             correction=self.correction,
             classic_warning=self.classic_warning,
             classic_retrain=self.classic_retrain,
@@ -229,6 +232,8 @@ class ModelSection(_Section):
         keys = {
             "policy",
             "alpha",
+            "joint_alpha",
+            "scoring",
             "correction",
             "classic_warning",
             "classic_retrain",

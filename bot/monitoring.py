@@ -23,14 +23,17 @@ from detectors.profile import Profile
 from detectors.recommendation import recommend
 from detectors.report import DriftReport
 from detectors.source import Advance, sha256_file
-from detectors.verdict import judge
+from detectors.track_record import batch_frame
+from detectors.verdict import Scored, judge
 from state.records import BOT, OURS, Batch, Claim, Incident, StateError, Trained
 from state.store import Store
+from trainers.base import TrainingError
 
 log = logging.getLogger(__name__)
 
-REGIMES = 3  # earlier versions that a drifted batch is compared with; each costs a reading of the file
+REGIMES = 3  # versions of either kind that a drifted batch is compared with; each costs a reading of the file
 
+CLEARLY = 4  # times less PSI: another regime fits clearly better
 CALM = 3  # batches in a row that fit again close an open incident
 
 
@@ -125,7 +128,7 @@ class Monitoring:
         report = batch.report
         if report is None or report.verdict != "drift":
             return batch
-        advice = recommend(report.verdict, model.judging(), self._labelled_rows(model))
+        advice = recommend(report.verdict, model.judging(), self._labelled_rows(model), report.estimate)
         return replace(batch, report=replace(report, recommendation=advice))
 
     def _labelled_rows(self, model: ModelSection) -> int:
@@ -161,24 +164,27 @@ class Monitoring:
         """The verdict against the champion's baseline; what fits an older regime it learned from is no drift.
 
         A retrain on old + new data mixes both in its baseline, and then traffic of the old kind alone would look
-        drifted, although the model has learned from it.
+        drifted, although the model has learned from it. A version that the champion has not learned from may
+        know such traffic better: then the report names it.
         """
         report, profile = self._against(model, champion, path, progress)
         if report.verdict not in ("warning", "drift") or model.policy == "classic":
             return report, profile
-        for earlier in self._learned_from(champion):
+        for other, learned in self._others(champion):
             try:
-                older, seen = self._against(model, earlier, path, None)
+                theirs, seen = self._against(model, other, path, None)
             except DataError as error:
-                log.warning("not compared with version %s: %s", earlier.record.version, error.message)
+                log.warning("not compared with version %s: %s", other.record.version, error.message)
                 continue
-            if older.verdict == "stable":
+            if learned and theirs.verdict == "stable":
                 mixed = f"version {champion.record.version}"
                 note = (
-                    f"fits the data of version {earlier.record.version}, which {mixed} has learned from too; "
+                    f"fits the data of version {other.record.version}, which {mixed} has learned from too; "
                     f"compared with the mixed data of {mixed} alone it would be {report.verdict}"
                 )
-                return replace(older, notes=(*older.notes, note)), seen
+                return replace(theirs, notes=(*theirs.notes, note)), seen
+            if not learned and (note := _fits_better(report, theirs, other)):
+                return replace(report, notes=(*report.notes, note)), profile
         return report, profile
 
     def _against(
@@ -186,21 +192,27 @@ class Monitoring:
     ) -> tuple[DriftReport, Profile]:
         baseline = load_baseline(version)
         profile = profile_batch(baseline, path, progress=progress)
+        scored, trouble = score_batch(model, version, baseline, profile)
         report = judge(
             baseline,
             profile,
             detectors=model.load_detectors(),
             policy=model.judging(),
             labelled_rows=self._labelled_rows(model),
+            scored=scored,
         )
-        return report, profile
+        return replace(report, errors=(*report.errors, *trouble)), profile
 
-    def _learned_from(self, champion: Trained) -> list[Trained]:
-        """Earlier versions, newest first, all of whose data the champion was trained on."""
+    def _others(self, champion: Trained) -> list[tuple[Trained, bool]]:
+        """Other versions, and whether the champion was trained on all of their data: those first, newest first."""
         record = champion.record
         known = {file.sha256 for file in record.data}
-        earlier = (v for v in self.store.versions(record.model) if v.record.version < record.version)
-        return [v for v in earlier if {file.sha256 for file in v.record.data} <= known][:REGIMES]
+        others = [
+            (v, v.record.version < record.version and {file.sha256 for file in v.record.data} <= known)
+            for v in self.store.versions(record.model)
+            if v.record.version != record.version
+        ]
+        return [v for v in others if v[1]][:REGIMES] + [v for v in others if not v[1]][:REGIMES]
 
     def notify(self, model: ModelSection, batch: Batch) -> alerting.Notify:
         """Decide once what Slack is told of a checked batch and put it into the outbox, all in one step."""
@@ -447,6 +459,39 @@ def _may_succeed_now(seen: Batch | None, found: InboxFile) -> bool:
         return False
     renamed = seen.path != str(found.path) and found.came > seen.claimed_at
     return seen.error_kind in OURS or renamed
+
+
+def _fits_better(ours: DriftReport, theirs: DriftReport, other: Trained) -> str:
+    """A sentence where another version's data are clearly more like the batch, else nothing."""
+    if ours.overall_psi is None or theirs.overall_psi is None or theirs.verdict == "broken_feed":
+        return ""
+    if theirs.verdict != "stable" and theirs.overall_psi > ours.overall_psi / CLEARLY:
+        return ""
+    number = other.record.version
+    return (
+        f"the data of version {number} fit this batch clearly better (overall PSI {theirs.overall_psi:.3f} instead "
+        f"of {ours.overall_psi:.3f}, {theirs.verdict.replace('_', ' ')}): its model may know such data, and "
+        f"`driftcatcher promote {number}` brings it back"
+    )
+
+
+def score_batch(
+    model: ModelSection, version: Trained, baseline: Baseline, profile: Profile
+) -> tuple[Scored | None, tuple[str, ...]]:
+    """What a version says of the sampled rows of a batch, and why it could not: the check goes on without it."""
+    record, sample = version.record, profile.sample
+    if not model.scoring or baseline.record is None or sample is None or profile.missing_columns:
+        return None, ()
+    from trainers.scoring import champion
+
+    schema = record.schema
+    kinds = dict.fromkeys(schema.numeric + schema.coded, "float64") | dict.fromkeys(schema.text, "str")
+    try:
+        scoring = champion(record)
+        return (Scored(*scoring(batch_frame(sample, kinds))) if scoring else None), ()
+    except Exception as error:  # noqa: BLE001  a model of a third party's parts may raise anything
+        said = error if isinstance(error, TrainingError) else f"{type(error).__name__}: {error}"
+        return None, (f"the batch was not scored, so its prediction drift and cost are not known: {said}",)
 
 
 def load_baseline(champion: Trained) -> Baseline:

@@ -35,6 +35,9 @@ schedule = "1h"                   # or cron, in UTC: "0 7 * * 1-5"
 
 policy = "calibrated"             # or "classic": mean PSI > 0.1 alerts, > 0.2 recommends a retrain
 # alpha = 0.006                   # calibrated: family-wise error over all features (Holm)
+# joint_alpha = 0.004             # the same for what looks at all features together
+# scoring = false                 # do not let the champion score each batch: its score is not watched, and what
+#                                 # the batch has cost it is not estimated
 alert_on = "warning"              # or "drift": alert on significant drift only
 alert_cooldown = "6h"
 retrain_cooldown = "24h"
@@ -50,6 +53,8 @@ negative = ["0"]                  # these values are class 0; everything else is
 [models.detectors.psi]            # a table switches a detector on
 moderate = 0.1
 significant = 0.2
+
+[models.detectors.domain_classifier]   # all features together: sees a correlation that is gone
 
 # [models.detectors.ks]           # Kolmogorov–Smirnov beside PSI, under the same correction
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from bot.sentences import cause_lines, estimate_lines
 from bot.status import ModelStatus, counted
 from detectors.report import DriftReport, FeatureDrift
 from state.records import Batch
@@ -27,6 +28,9 @@ def report_text(model: str, batch: Batch, report: DriftReport) -> str:
         lines += ["", *_table([_row(f) for f in report.drifted[:SHOWN]])]
         if len(report.drifted) > SHOWN:
             lines.append(f"  and {len(report.drifted) - SHOWN} more (--json has all)")
+    if report.causes:
+        lines += ["", *(f"  cause: {line}" for line in cause_lines(report))]
+    lines += [f"  {line}" for line in estimate_lines(report)]
     lines += [f"  error: {e}" for e in report.errors]
     lines += [f"  note: {n}" for n in report.notes]
     return "\n".join(lines)

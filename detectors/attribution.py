@@ -100,9 +100,7 @@ def _association(table: CodedRows) -> np.ndarray:
     numeric = np.array([kind == "numeric" for kind in table.kinds], dtype=bool)
     at = np.flatnonzero(numeric)
     if len(at) > 1 and table.rows > 2:
-        from scipy.stats import rankdata
-
-        ranks = rankdata(table.codes[:, at], axis=0)
+        ranks = np.stack([_ranks(table.codes[:, i]) for i in at], axis=1)
         with np.errstate(invalid="ignore", divide="ignore"):
             rho = np.abs(np.nan_to_num(np.corrcoef(ranks, rowvar=False)))
         found[np.ix_(at, at)] = rho
@@ -111,6 +109,13 @@ def _association(table: CodedRows) -> np.ndarray:
         for j in words[k + 1 :]:
             found[i, j] = found[j, i] = _cramers_v(_crossed(table.codes[:, i], table.codes[:, j]))
     return found
+
+
+def _ranks(codes: np.ndarray) -> np.ndarray:
+    """Average ranks; codes are few, so counting them ranks them."""
+    counts = np.bincount(codes, minlength=_VALUES)
+    ranks: np.ndarray = (np.cumsum(counts) - (counts - 1) / 2)[codes]
+    return ranks
 
 
 def _crossed(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -52,6 +52,11 @@ class Estimate:
         return self.outside <= _MOST_OUTSIDE
 
     @property
+    def harmless(self) -> bool:
+        """No loss of 2 points is expected, by an interval that excludes one."""
+        return self.valid and self.low > self.reference - 0.02
+
+    @property
     def harm(self) -> bool:
         """A loss above 2 points, with an interval that excludes none."""
         return self.loss > 0.02 and self.high < self.reference

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from detectors.estimated_performance import Estimate
     from detectors.policy import Policy
 
-_MATTERS = 0.02  # a loss of accuracy from which a retrain is worth its risk
 _NOTICEABLE = 0.01
 
 
@@ -30,7 +29,7 @@ def recommend(
     if estimate is not None and estimate.valid and estimate.harm:
         return "retrain"
     if verdict == "drift":
-        harmless = estimate is not None and estimate.valid and estimate.low > estimate.reference - _MATTERS
+        harmless = estimate is not None and estimate.harmless
         return "retrain" if labelled_rows > 0 and not harmless else "label"
     if estimate is not None and (not estimate.valid or estimate.loss > _NOTICEABLE):
         return "label"

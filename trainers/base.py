@@ -139,6 +139,8 @@ class ModelVersion:
         trainer: name of the trainer;  params: its parameters.
         code_version: git commit with "+dirty", or the package version.
         schema: its feature columns; a retrain uses the same.
+        model_path / model_sha256: a copy of the model beside the baseline, for the scoring of batches; empty
+            where a version has none.
     """
 
     model: str
@@ -155,6 +157,8 @@ class ModelVersion:
     params: Mapping[str, Any] = field(default_factory=dict)
     code_version: str = ""
     schema: Schema = field(default_factory=Schema)
+    model_path: str = ""
+    model_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)

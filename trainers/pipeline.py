@@ -35,6 +35,7 @@ from trainers.base import (
 from trainers.code_version import code_version
 from trainers.dataset import TrainingData, build
 from trainers.promotion import breaches, mcnemar, recommend
+from trainers.scoring import predicted
 from trainers.version_folder import VersionFolder
 
 if TYPE_CHECKING:
@@ -171,25 +172,10 @@ def _evaluate(
     evaluations: list[Evaluation] = []
     right: dict[str, list[bool]] = {}
     for side, (features, labels) in data.holdouts.items():
-        predicted, probability = _predict(estimator, features, who)
-        evaluations.append(Evaluation(side, len(labels), evaluate(labels, predicted, probability)))
-        right[side] = [bool(hit) for hit in predicted == labels]
+        guess, probability = predicted(estimator, features, who)
+        evaluations.append(Evaluation(side, len(labels), evaluate(labels, guess, probability)))
+        right[side] = [bool(hit) for hit in guess == labels]
     return tuple(evaluations), right
-
-
-def _predict(estimator: Any, features: pd.DataFrame, who: str) -> tuple[np.ndarray, np.ndarray]:
-    try:
-        predicted = np.asarray(estimator.predict(features))
-        probability = np.asarray(estimator.predict_proba(features))
-    except Exception as error:  # a plug-in's error becomes one clear line; the cause is kept
-        raise TrainingError(f"{who} cannot predict: {type(error).__name__}: {error}") from error
-    rows = len(features)
-    if predicted.shape != (rows,) or probability.shape != (rows, 2) or not np.isin(predicted, (0, 1)).all():
-        raise TrainingError(
-            f"{who} predicts arrays of shape {predicted.shape} and {probability.shape} for {rows} rows: "
-            f"labels 0 and 1 of shape ({rows},) and probabilities of shape ({rows}, 2) are needed"
-        )
-    return predicted, probability[:, 1]
 
 
 def _named(who: str, evaluations: Sequence[Evaluation]) -> dict[str, float]:
@@ -212,7 +198,7 @@ def _register(
 ) -> ModelVersion:
     """Baseline, run, registered version and alias: all of them or none."""
     job.progress("fitting the baseline of the new version")
-    folder = VersionFolder(job.home, job.model, _baseline(job, data, estimator))
+    folder = VersionFolder(job.home, job.model, _baseline(job, data, estimator), estimator)
     code = code_version()
     job.progress("registering the new version")
     try:
@@ -241,6 +227,8 @@ def _register(
         artifact_sha256=logged.artifact_sha256,
         baseline_path=str(file),
         baseline_sha256=sha256_file(file),
+        model_path=str(folder.model_file),
+        model_sha256=sha256_file(folder.model_file),
         data=data.files,
         evaluations=evaluations,
         trainer=job.trainer.name,
@@ -274,7 +262,7 @@ def _baseline(job: _Job, data: TrainingData, estimator: Any) -> Baseline:
         list(baseline.features.values()),
         held,
         labels,
-        lambda rows: _predict(estimator, rows, f"the new {job.trainer.name}"),
+        lambda rows: predicted(estimator, rows, f"the new {job.trainer.name}"),
         periods=data.holdout_periods,
     )
     return replace(baseline, record=record, table=_table(baseline, data, held))

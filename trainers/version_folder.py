@@ -5,22 +5,25 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trainers.base import TrainingError
+from trainers.model_file import save
 
 if TYPE_CHECKING:
     from detectors.baseline import Baseline
 
 BASELINE_FILE = "baseline.npz"
+MODEL_FILE = "model.skops"  # a copy: checks ask the model, and must not need the registry for it
 
 
 class VersionFolder:
-    """Writes a version's baseline once its number is known; the folder is there whole or not at all."""
+    """Writes baseline and model once the version's number is known; the folder is there whole or not at all."""
 
-    def __init__(self, home: Path, model: str, baseline: Baseline) -> None:
+    def __init__(self, home: Path, model: str, baseline: Baseline, estimator: Any) -> None:
         self._models = Path(home).absolute() / "models" / model
         self._baseline = baseline
+        self._estimator = estimator
         self._made: Path | None = None
 
     @property
@@ -30,14 +33,23 @@ class VersionFolder:
         Raises:
             TrainingError: the registry gave the version no number.
         """
+        return self._folder / BASELINE_FILE
+
+    @property
+    def model_file(self) -> Path:
+        """Where the copy of the model was written; raises as `baseline_file` does."""
+        return self._folder / MODEL_FILE
+
+    @property
+    def _folder(self) -> Path:
         if self._made is None:
             raise TrainingError(
                 "the registry did not ask for the baseline of the new version, so it has none"
             )
-        return self._made / BASELINE_FILE
+        return self._made
 
     def write(self, version: int) -> tuple[Path, ...]:
-        """Store the baseline under its version; the paths of what was written.
+        """Store both under the version; the paths of what the registry has not got: the baseline.
 
         Raises:
             TrainingError: the folder of that version is there already.
@@ -47,6 +59,7 @@ class VersionFolder:
         staging = Path(tempfile.mkdtemp(prefix=f".v{version}-", dir=self._models))
         try:
             self._baseline.with_version(str(version)).save(staging / BASELINE_FILE)
+            save(self._estimator, staging / MODEL_FILE)
             if folder.exists():
                 raise TrainingError(
                     f"{folder} is there, but the registry has given version {version} anew "

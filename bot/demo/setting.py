@@ -45,8 +45,6 @@ schedule = "5s"
 [models.label]
 column = "{LABEL_COLUMN}"
 negative = ["BENIGN"]
-
-[models.detectors.psi]
 """
 
 

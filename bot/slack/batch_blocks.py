@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from bot.sentences import cause_lines, estimate_lines
 from bot.slack.blocks import Block, Message, clip, context, header, more_note, section, table, verbatim
 from bot.slack.text import bullets, clean, count, escape, file_name, listed, name, probability, score, when
+from detectors.findings import TOGETHER
 from detectors.report import DriftReport, FeatureDrift
+from detectors.track_record import PREDICTION
 from state.records import OURS, Batch
 
 EMOJI = {"stable": "🟢", "warning": "🟠", "drift": "🔴", "insufficient_data": "⚪", "broken_feed": "🟣"}
@@ -16,6 +19,7 @@ PSI_LEGEND = (
     "PSI (population stability index) says how far a feature has moved from the baseline: "
     "0 is not at all, above 0.2 is a lot."
 )
+NO_FEATURES = frozenset({PREDICTION, TOGETHER})  # findings that are about no single feature
 TOP = 6  # features in a message; all are in Details
 
 
@@ -74,7 +78,8 @@ def drifted_table(report: DriftReport, where: str = "") -> list[Block]:
 
 def totals(report: DriftReport) -> tuple[int, int]:
     """How many features drifted, of how many that were measured."""
-    return len({f.feature for f in report.drifted}), len({f.feature for f in report.features})
+    drifted, measured = {f.feature for f in report.drifted}, {f.feature for f in report.features}
+    return len(drifted - NO_FEATURES), len(measured - NO_FEATURES)
 
 
 def headline(model: str, report: DriftReport) -> str:
@@ -126,8 +131,15 @@ def check_reply(batch: Batch, baseline_rows: int | None = None) -> Message:
         section(facts(batch, baseline_rows)),
         *drifted_table(report),
     ]
+    blocks += cost(report)
     blocks += _remarks("Could not be measured", report.errors)
     return Message(_fallback(title, batch, report), blocks)
+
+
+def cost(report: DriftReport) -> list[Block]:
+    """The leading cause, and what the batch has probably cost the model; nothing where neither is known."""
+    lines = [f"Mostly {line}" for line in cause_lines(report, 1)[:1]] + estimate_lines(report)
+    return [context(escape(clean(line, 600))) for line in lines]
 
 
 def meaning(report: DriftReport) -> str:
@@ -137,7 +149,7 @@ def meaning(report: DriftReport) -> str:
         "none": "",
         "investigate": " *Next step:* look at the features below; a retrain is not recommended yet.",
         "label": " *Next step:* label some rows of this batch; a retrain needs them.",
-        "retrain": " *Next step:* approve a retrain; labelled rows are waiting.",
+        "retrain": " *Next step:* approve a retrain; it needs labelled rows of this batch.",
     }[report.recommendation]
     return {
         "stable": "The data looks like the data the model was trained on. Nothing to do.",
@@ -190,6 +202,8 @@ def details_reply(batch: Batch, report: DriftReport) -> Message:
         blocks.append(
             context(f"{PSI_LEGEND} Effect is the score without the part that chance explains at this size.")
         )
+    blocks += _remarks("Causes, by drift times importance to the model", cause_lines(report, 5))
+    blocks += _remarks("What it has probably cost", estimate_lines(report))
     blocks += _remarks("Could not be measured", report.errors)
     blocks += _remarks("Notes", report.notes)
     return Message(f"{title}: {drifted:,} of {count(measured, 'feature')} drifted.", blocks)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.slack import ids
-from bot.slack.batch_blocks import drifted_table, facts, feature_lines, headline, meaning
+from bot.slack.batch_blocks import cost, drifted_table, facts, feature_lines, headline, meaning
 from bot.slack.blocks import (
     Block,
     Message,
@@ -130,18 +130,14 @@ def _open(case: _Case) -> _Parts:
 def _advice(case: _Case) -> str:
     """What to do now, and what that means."""
     report = case.batch.report
-    if report is None or report.verdict != "drift":
-        return (
-            meaning(report)
-            if report
-            else "*Next step:* look at the thread; the newest batch was not measured."
-        )
-    if not case.labelled:
-        column = f"the label column {name(case.label_column)}" if case.label_column else "the label column"
-        return (
-            "*Next step: label some rows of this batch.* No labelled rows are waiting yet. "
-            f"Put a CSV with {column} into {name(case.folder, 200)}, then press *Approve retrain*."
-        )
+    if report is None:
+        return "*Next step:* look at the thread; the newest batch was not measured."
+    if report.recommendation not in ("label", "retrain"):
+        return meaning(report)
+    harmless = report.estimate is not None and report.estimate.harmless
+    known = report.recommendation == "retrain" or (report.verdict == "drift" and not harmless)
+    if not case.labelled or not known:
+        return _label_some(case)
     waiting = f"{count(case.labelled, 'labelled file')} {'waits' if case.labelled == 1 else 'wait'}"
     stays = f"Version {case.champion.version}" if case.champion else "The present version"
     cooling = (
@@ -153,6 +149,19 @@ def _advice(case: _Case) -> str:
     return (
         f"*Next step: approve a retrain.* {waiting} in {name(case.folder, 200)}. "
         f"{stays} stays in use until somebody promotes the new one.{cooling}"
+    )
+
+
+def _label_some(case: _Case) -> str:
+    column = f"the label column {name(case.label_column)}" if case.label_column else "the label column"
+    if case.labelled:
+        return (
+            "*Next step: label some rows of this batch.* Only labels show what it has cost. If it has, put them as a "
+            f"CSV with {column} into {name(case.folder, 200)} and press *Approve retrain*."
+        )
+    return (
+        "*Next step: label some rows of this batch.* No labelled rows are waiting yet. "
+        f"Put a CSV with {column} into {name(case.folder, 200)}, then press *Approve retrain*."
     )
 
 
@@ -224,7 +233,8 @@ def _details(case: _Case) -> Block:
 
 
 def _features(case: _Case) -> list[Block]:
-    return drifted_table(case.batch.report, "in Details") if case.batch.report else []
+    report = case.batch.report
+    return [*drifted_table(report, "in Details"), *cost(report)] if report else []
 
 
 def _retraining(case: _Case) -> _Parts:
