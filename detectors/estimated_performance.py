@@ -53,8 +53,8 @@ class Estimate:
 
     @property
     def harmless(self) -> bool:
-        """No loss of 2 points is expected, by an interval that excludes one."""
-        return self.valid and self.low > self.reference - 0.02
+        """No loss of 2 points, by an interval that excludes one even if all rows outside are predicted wrongly."""
+        return self.valid and self.low - self.outside > self.reference - 0.02
 
     @property
     def harm(self) -> bool:

@@ -31,7 +31,7 @@ def recommend(
     if verdict == "drift":
         harmless = estimate is not None and estimate.harmless
         return "retrain" if labelled_rows > 0 and not harmless else "label"
-    if estimate is not None and (not estimate.valid or estimate.loss > _NOTICEABLE):
+    if estimate is not None and (estimate.loss > _NOTICEABLE or estimate.outside > 2 * _NOTICEABLE):
         return "label"
     return "investigate"
 

@@ -30,7 +30,9 @@ def test_a_correlation_that_is_gone_is_seen_although_each_feature_is_as_before()
 def test_the_auc_is_that_of_the_best_classifier_within_what_it_can_learn():
     # shift s of one Gaussian: no classifier has an AUC above Phi(s / sqrt 2), and a good one comes near.
     rng, shift = np.random.default_rng(5), 1.0
-    codes = [np.floor(stats.norm.cdf(rng.normal(m, 1, (n, 1))) * 32) + 1 for m, n in ((0, 4000), (shift, 2000))]
+    codes = [
+        np.floor(stats.norm.cdf(rng.normal(m, 1, (n, 1))) * 32) + 1 for m, n in ((0, 4000), (shift, 2000))
+    ]
     score = DomainClassifier().score_table(*(rows_of(np.clip(c, 1, 32)) for c in codes))
     best = stats.norm.cdf(shift / np.sqrt(2)) - 0.5
     assert score is not None and best - 0.03 < score.statistic < best + 0.02
@@ -57,7 +59,9 @@ def test_what_lies_beyond_the_reference_is_left_to_the_detectors_of_single_featu
     codes = np.random.default_rng(1).integers(0, 20, (4600, 3))
     batch = codes[4000:].copy()
     batch[:60, 0] = UNSEEN
-    score = DomainClassifier().score_table(rows_of(codes[:4000], "categorical"), rows_of(batch, "categorical"))
+    score = DomainClassifier().score_table(
+        rows_of(codes[:4000], "categorical"), rows_of(batch, "categorical")
+    )
     assert score is not None and score.p_value is not None and score.p_value < 1
     batch[:, :] = UNSEEN
     everything = DomainClassifier().score_table(

@@ -11,6 +11,7 @@ from detectors.recommendation import recommend
 FINE = Estimate(0.95, 0.94, 0.96, 0.95, 1000, 0.0)
 WORSE = Estimate(0.88, 0.86, 0.90, 0.95, 1000, 0.0)
 UNSURE = Estimate(0.935, 0.90, 0.96, 0.95, 1000, 0.0)
+PARTLY = Estimate(0.95, 0.94, 0.96, 0.95, 1000, 0.04)  # these four points may be lost whatever the estimate says
 AWAY = Estimate(0.95, 0.94, 0.96, 0.95, 1000, 0.4)  # outside the training nothing is estimated
 
 
@@ -25,11 +26,13 @@ AWAY = Estimate(0.95, 0.94, 0.96, 0.95, 1000, 0.4)  # outside the training nothi
         ("warning", 500, FINE, "investigate"),
         ("warning", 0, UNSURE, "label"),
         ("warning", 0, AWAY, "label"),
+        ("warning", 0, PARTLY, "label"),
         ("warning", 0, WORSE, "retrain"),
         ("drift", 0, None, "label"),
         ("drift", 500, None, "retrain"),
         ("drift", 500, FINE, "label"),  # never nothing: it cannot see labels that changed their meaning
         ("drift", 0, FINE, "label"),
+        ("drift", 500, PARTLY, "retrain"),
         ("drift", 0, WORSE, "retrain"),
         ("drift", 500, AWAY, "retrain"),
         ("drift", 0, AWAY, "label"),
