@@ -40,11 +40,9 @@ def _estimated(found: Estimate) -> str:
 
 
 def _loss(found: Estimate) -> str:
-    outside = (
-        f" {found.outside:.1%} of the rows lie outside what the model was trained on."
-        if found.outside >= 0.01
-        else ""
-    )
+    outside = ""
+    if found.outside >= 0.01:
+        outside = f" {found.outside:.1%} of the rows lie outside what it was trained on, where nothing is estimated."
     if found.harm:
         return f"About {100 * found.loss:.1f} points are lost.{outside}"
     if found.harmless:

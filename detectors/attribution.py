@@ -184,7 +184,7 @@ def _cells(part: FeatureProfile, rows: np.ndarray) -> list[tuple[list[int], str]
     quarters = [
         (
             list(range(1 + k * _QUARTER, 1 + (k + 1) * _QUARTER)),
-            f"{part.name} between {edges[k]:.6g} and {edges[k + 1]:.6g}",
+            f"{part.name} {_interval(edges[k], edges[k + 1])}",
         )
         for k in range(4)
     ]
@@ -194,3 +194,7 @@ def _cells(part: FeatureProfile, rows: np.ndarray) -> list[tuple[list[int], str]
         ([ABOVE], f"{part.name} above {edges[-1]:.6g}, the training range"),
         ([QUANTILES + 2], f"{part.name} missing"),
     ]
+
+
+def _interval(low: float, high: float) -> str:
+    return f"= {low:.6g}" if low == high else f"between {low:.6g} and {high:.6g}"

@@ -88,7 +88,7 @@ def estimate(
         Platt, "Probabilistic outputs for support vector machines" (1999); Zadrozny and Elkan, KDD 2002; Guillory
         et al., "Predicting with confidence on unseen distributions", ICCV 2021 (the difference form).
     """
-    if record.rows.rows < LEAST_RECORD or not rows.rows or len(np.unique(record.right)) < 2:
+    if record.rows.rows < LEAST_RECORD or not rows.rows:
         return None
     reference, right = record.accuracy, record.right.astype(np.float64)
     forms = []
@@ -103,9 +103,8 @@ def estimate(
     forms.append(_regressed(replace(record, rows=record.rows.of(rows.features)), rows, predicted, score))
     estimates = [reference + float(after.mean() - before.mean()) for before, after in forms]
     before, after = forms[0]
-    error = math.sqrt(
-        float(np.var(right - before)) / len(right) + float((after * (1 - after)).mean()) / len(after)
-    )
+    spread = max(float(np.var(right - before)), 1 / (len(right) + 2))  # a record without mistakes is no proof
+    error = math.sqrt(spread / len(right) + float((after * (1 - after)).mean()) / len(after))
     away = _outside(record.rows.of(rows.features), rows, strange)
     return Estimate(
         accuracy=_share(estimates[0]),

@@ -26,7 +26,7 @@ def test_without_importance_all_features_count_alike():
 
 @given(st.dictionaries(st.sampled_from("abcdef"), st.floats(0.01, 50), min_size=1))
 def test_contributions_are_shares(effects):
-    shares = contributions(effects, {name: 1 / 6 for name in "abcdef"})
+    shares = contributions(effects, dict.fromkeys("abcdef", 1 / 6))
     assert sum(shares.values()) == pytest.approx(1) and min(shares.values()) > 0
 
 

@@ -94,12 +94,22 @@ def test_far_from_the_training_nothing_is_estimated():
     assert wide is not None and wide.outside == pytest.approx(0.40, abs=0.01) and not wide.valid
 
 
-def test_a_short_track_record_or_one_without_mistakes_is_no_ground_for_an_estimate():
+def test_a_short_track_record_is_no_ground_for_an_estimate():
     record, _ = world(299, 0.2, 1)
     batch, _ = world(500, 0.2, 2)
     assert estimate(record, batch.rows, batch.predicted, batch.score) is None
-    perfect = TrackRecord(batch.rows, batch.score, batch.label, batch.label, batch.profile)
-    assert estimate(perfect, batch.rows, batch.predicted, batch.score) is None
+
+
+def test_a_record_without_mistakes_is_no_proof_of_perfection():
+    record, _ = world(500, 0.0, 2)
+    sure = np.where(record.predicted == 1, 0.999, 0.001)
+    perfect = TrackRecord(record.rows, sure, record.predicted, record.predicted, record.profile)
+    same = estimate(perfect, record.rows, record.predicted, sure)
+    assert same is not None and same.reference == 1.0 and same.harmless
+    assert same.low < 0.997  # 500 rows without a mistake leave 0.6 % possible (rule of three)
+    torn = np.where(np.arange(500) < 200, 0.5, sure)
+    unsure = estimate(perfect, record.rows, record.predicted, torn)
+    assert unsure is not None and not unsure.harmless
 
 
 def test_the_profile_of_the_scores_has_a_name_that_no_feature_has():

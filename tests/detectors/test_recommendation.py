@@ -11,7 +11,9 @@ from detectors.recommendation import recommend
 FINE = Estimate(0.95, 0.94, 0.96, 0.95, 1000, 0.0)
 WORSE = Estimate(0.88, 0.86, 0.90, 0.95, 1000, 0.0)
 UNSURE = Estimate(0.935, 0.90, 0.96, 0.95, 1000, 0.0)
-PARTLY = Estimate(0.95, 0.94, 0.96, 0.95, 1000, 0.04)  # these four points may be lost whatever the estimate says
+PARTLY = Estimate(
+    0.95, 0.94, 0.96, 0.95, 1000, 0.04
+)  # these four points may be lost whatever the estimate says
 AWAY = Estimate(0.95, 0.94, 0.96, 0.95, 1000, 0.4)  # outside the training nothing is estimated
 
 
