@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import repeat
 from pathlib import Path
@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from detectors.cells import look_like_dates, some_names, unique_names
+from detectors.clock import Clock, clock_of
 from detectors.codes import CodedRows
 from detectors.columns import series_categories, series_numbers
 from detectors.errors import DataError
 from detectors.packing import pack_baseline, unpack_baseline
+from detectors.probe import look
 from detectors.profile import FeatureProfile, Profile, categorical_profile, numeric_profile
-from detectors.sample import MAX_ROWS, RowSampler
+from detectors.sample import MAX_ROWS, RowSampler, twins
 from detectors.source import Advance, Chunk, Progress, read_frame, stream
 from detectors.table import reference_rows
 from detectors.track_record import TrackRecord
@@ -45,6 +47,8 @@ class Baseline:
         notes: what was left out and why, one sentence each.
         table: a random sample of the rows, coded; None in a baseline that an earlier release has written.
         record: how the model did on its hold-outs, where one was trained.
+        clocks: columns of dates, which are no features, with the time that they span.
+        twins: of some rows drawn at random, those that equal another one in all features, and their number.
     """
 
     profile: Profile
@@ -55,6 +59,8 @@ class Baseline:
     notes: tuple[str, ...] = ()
     table: CodedRows | None = None
     record: TrackRecord | None = None
+    clocks: Mapping[str, Clock] = field(default_factory=dict)
+    twins: tuple[int, int] | None = None
 
     @property
     def rows(self) -> int:
@@ -115,6 +121,7 @@ class Baseline:
                 "columns", f'the period column "{period}" is not in the data: it has {some_names(names)}'
             )
         outside = [c for c in dict.fromkeys([label, *ignore, period]) if c is not None]
+        chosen_outside = frozenset(outside)
         notes = list(frame.attrs.get("notes", []))
         if absent := [c for c in dict.fromkeys([*outside, *categorical]) if c not in names]:
             notes.append(f"not in the data, so of no effect: {some_names(absent)}")
@@ -137,8 +144,18 @@ class Baseline:
             spans = windows(frame[period])
         table = reference_rows(list(features.values()), frame, spans)
         profile = Profile(len(frame), features, columns=tuple(str(c) for c in names))
-        now = datetime.now(UTC)
-        return cls(profile, model, version, now, tuple(str(c) for c in outside), tuple(notes), table)
+        clocks = {str(c): clock for c in outside if c not in chosen_outside and (clock := clock_of(frame[c]))}
+        return cls(
+            profile,
+            model,
+            version,
+            datetime.now(UTC),
+            tuple(str(c) for c in outside),
+            tuple(notes),
+            table,
+            clocks=clocks,
+            twins=twins(frame[list(features)]),
+        )
 
     def with_version(self, version: str, model: str | None = None) -> Baseline:
         """The same baseline under another version (and model)."""
@@ -153,6 +170,8 @@ class Baseline:
             "created_at": self.created_at.isoformat(),
             "ignored": self.ignored,
             "notes": self.notes,
+            "clocks": {name: asdict(clock) for name, clock in self.clocks.items()},
+            "twins": self.twins,
         }
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
@@ -185,6 +204,8 @@ class Baseline:
                 notes=tuple(extra["notes"]),
                 table=table,
                 record=record,
+                clocks={name: Clock(**clock) for name, clock in extra.get("clocks", {}).items()},
+                twins=tuple(extra["twins"]) if extra.get("twins") else None,
             )
         except DataError as error:
             raise DataError(error.kind, f"baseline {path}: {error.message}") from None
@@ -239,8 +260,17 @@ def profile_batch(
             f"{len(extra)} column{'s' * many} that the baseline does not know {'were' if many else 'was'} ignored: "
             f"{some_names(extra)}"
         )
+    strange = [name for name, part in totals.items() if part.invalid]
     return Profile(
-        rows, totals, columns, missing, extra, tuple(notes), tuple(source_stream.errors), sampler.sample()
+        rows,
+        totals,
+        columns,
+        missing,
+        extra,
+        tuple(notes),
+        tuple(source_stream.errors),
+        sampler.sample(),
+        look(source, features, missing, extra, strange, [c for c in baseline.clocks if c in columns]),
     )
 
 

@@ -11,11 +11,14 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import reduce
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from detectors.sample import RowSample
+
+if TYPE_CHECKING:
+    from detectors.probe import Probe
 
 Kind = Literal["numeric", "categorical"]
 
@@ -259,6 +262,7 @@ class Profile:
         missing_columns / extra_columns: features that are not there; columns that the baseline does not know.
         notes / errors: how it was read; what could not be read.
         sample: some rows as they are, drawn at random; not kept in `to_bytes`.
+        probe: a closer look at columns that seem wrong, and at clocks; not kept either.
     """
 
     rows: int
@@ -269,6 +273,7 @@ class Profile:
     notes: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
     sample: RowSample | None = None
+    probe: Probe | None = None
 
     def merge(self, other: Profile) -> Profile:
         """The summary of both tables; a feature that one of them lacks is lacking in the whole."""
@@ -282,6 +287,7 @@ class Profile:
             notes=_union(self.notes, other.notes),
             errors=_union(self.errors, other.errors),
             sample=self.sample and other.sample and self.sample.merge(other.sample),
+            probe=self.probe,
         )
 
     def to_bytes(self) -> bytes:

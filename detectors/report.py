@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from detectors.cells import some_names
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
 Verdict = Literal["stable", "warning", "drift", "insufficient_data", "broken_feed"]
 Recommendation = Literal["none", "investigate", "label", "retrain"]
 Severity = Literal["none", "moderate", "significant"]
+FaultKind = Literal[
+    "missing_column", "renamed_column", "shifted_columns", "wrong_type", "no_values", "frozen", "unit",
+    "duplicates", "clock",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,31 @@ class FeatureDrift:
 
 
 @dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that is wrong with the feed rather than with the world.
+
+    Attributes:
+        kind: what kind of fault.
+        features: the columns concerned; empty where it is the rows.
+        cause: what was seen and the likely cause, a phrase without the columns' names.
+        share: share of the rows concerned, in (0, 1].
+    """
+
+    kind: FaultKind
+    features: tuple[str, ...]
+    cause: str
+    share: float = 1.0
+
+    @property
+    def text(self) -> str:
+        """One plain sentence for people."""
+        if self.kind == "missing_column":
+            plural = "s are" if len(self.features) > 1 else " is"
+            return f"{len(self.features)} feature column{plural} missing: {some_names(self.features)}"
+        return f"{some_names(self.features)}: {self.cause}" if self.features else self.cause
+
+
+@dataclass(frozen=True, slots=True)
 class DriftReport:
     """The verdict on one batch against one baseline.
 
@@ -60,6 +91,7 @@ class DriftReport:
         unmeasured: features that no detector could measure, since each that was asked failed.
         estimate: what the batch has probably cost the model; None where the champion did not score it.
         causes: the drifted features, those that moved together as one, largest contribution first.
+        faults: with broken_feed, what is wrong with the feed; `errors` begins with the same as sentences.
     """
 
     verdict: Verdict
@@ -75,6 +107,7 @@ class DriftReport:
     unmeasured: tuple[str, ...] = ()
     estimate: Estimate | None = None
     causes: tuple[Cause, ...] = ()
+    faults: tuple[Fault, ...] = ()
 
     @property
     def drifted(self) -> tuple[FeatureDrift, ...]:
@@ -95,7 +128,9 @@ class DriftReport:
         lists = {k: tuple(data.get(k, ())) for k in ("errors", "notes", "unmeasured")}
         causes = tuple(Cause(**{**c, "features": tuple(c["features"])}) for c in data.get("causes", ()))
         estimate = Estimate(**data["estimate"]) if data.get("estimate") else None
-        return cls(**{**data, **lists, "features": features, "causes": causes, "estimate": estimate})
+        faults = tuple(Fault(**{**f, "features": tuple(f["features"])}) for f in data.get("faults", ()))
+        parts = {"features": features, "causes": causes, "estimate": estimate, "faults": faults}
+        return cls(**{**data, **lists, **parts})
 
     def to_frame(self) -> pd.DataFrame:
         """One row a feature and detector, with the fields of `FeatureDrift` as columns, worst first."""

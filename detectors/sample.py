@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MAX_ROWS = 10_000  # what the champion scores and the joint test sees of a batch, however large it is
 
@@ -56,6 +60,12 @@ class RowSample:
             {name: values[rows] for name, values in self.numeric.items()},
             {name: values[rows] for name, values in self.categorical.items()},
         )
+
+
+def twins(frame: pd.DataFrame, seed: int = 0) -> tuple[int, int]:
+    """Of at most 10,000 rows drawn at random: how many equal another of them in all columns, and how many there are."""
+    chosen = np.random.default_rng(seed).choice(len(frame), min(MAX_ROWS, len(frame)), replace=False)
+    return int(frame.iloc[chosen].duplicated(keep=False).sum()), len(chosen)
 
 
 class RowSampler:

@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING
 from detectors.attribution import Cause, causes, contributions
 from detectors.base import AnyDetector
 from detectors.baseline import Baseline
-from detectors.cells import some_names
 from detectors.codes import CodedRows, coded, shuffled_order
+from detectors.feed import find_faults
 from detectors.findings import TOGETHER, Finding, Measured, detector_name, measure, measure_together
 from detectors.policy import Policy
 from detectors.profile import FeatureProfile, Profile
 from detectors.psi import PSI
 from detectors.recommendation import recommend
 from detectors.report import DriftReport, FeatureDrift, Severity, Verdict
-from detectors.significance import proportions
 from detectors.track_record import PREDICTION
 
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
     from detectors.estimated_performance import Estimate
 
-BROKEN_SHARE = 0.5  # cells of the wrong type from which a column is broken, not drifted
 _RANK: Mapping[Severity, int] = MappingProxyType({"none": 0, "moderate": 1, "significant": 2})
 _LEAST_RECORD = 200  # hold-out rows below which a drift of the model's score is not asked for
 
@@ -71,7 +69,8 @@ def judge(
     rows, scored = _coded_sample(baseline, profile, list(features), scored)
     found = _measure(baseline, features, rows, detectors, policy, scored)
     unmeasured = tuple(n for n in features if n in found.failed - {f.feature for f in found.findings})
-    broken = _broken(baseline, profile, features, policy)
+    faults = find_faults(baseline, profile, policy)
+    broken = [fault.text for fault in faults]
     overall = _overall_psi(baseline, features, found.findings)
     drifts, shares = _severities(found.findings, policy, baseline)
     estimate = _estimate(baseline, rows, scored, drifts)
@@ -101,6 +100,7 @@ def judge(
         unmeasured=unmeasured,
         estimate=estimate,
         causes=_causes(baseline, rows, shares),
+        faults=faults,
     )
 
 
@@ -290,32 +290,3 @@ def _rows_needed(
         return None, True
     best = min(answers)
     return (None, False) if math.isinf(best) else (math.ceil(best), True)
-
-
-def _broken(
-    baseline: Baseline, profile: Profile, features: Mapping[str, FeatureProfile], policy: Policy
-) -> list[str]:
-    """What is wrong with the feed rather than with the world, one sentence each."""
-    found = []
-    if missing := [name for name in profile.missing_columns if not policy.of(name).ignore]:
-        plural = "s are" if len(missing) > 1 else " is"
-        found.append(f"{len(missing)} feature column{plural} missing: {some_names(missing)}")
-    for name, current in features.items():
-        reference = baseline.features[name]
-        if _wrong_type(current) >= BROKEN_SHARE > _wrong_type(reference) and (
-            proportions(reference.invalid, reference.rows, current.invalid, current.rows)
-            <= policy.alpha / len(features)
-        ):
-            share = 100 * current.invalid / current.rows
-            found.append(f'"{name}": {share:.0f} % of the cells are not numbers')
-        elif current.rows and current.missing == current.rows:
-            # a few missing cells in a row may be chance where the reference had some
-            log_chance = current.rows * math.log((reference.missing + 1) / (reference.rows + 1))
-            if log_chance < math.log(policy.alpha / len(features)):
-                before = 100 * reference.missing / reference.rows
-                found.append(f'"{name}": no values at all (missing in {before:.0f} % before)')
-    return found
-
-
-def _wrong_type(part: FeatureProfile) -> float:
-    return part.invalid / part.rows if part.rows else 0.0

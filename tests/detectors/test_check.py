@@ -160,7 +160,7 @@ def test_cells_of_the_wrong_type_are_a_broken_feed_or_drift(baseline, draw, tmp_
     for source in (batch, tmp_path / "b.csv"):
         report = check(baseline, source)
         assert report.verdict == "broken_feed"
-        assert report.errors == ('"n1": 60 % of the cells are not numbers',)
+        assert report.errors == ('"n1": 60 % of the cells are not numbers ("error")',)
     for wrong, verdict in ((249, "drift"), (250, "broken_feed")):
         half = draw(500, 1).astype({"n1": object})
         half.loc[: wrong - 1, "n1"] = "error"

@@ -1,0 +1,72 @@
+"""Columns of dates are no features, but a clock that stands still or jumps is a fault of the feed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_MOST_ROWS = 10_000
+_LEAST_DATES = 0.9  # share of the values that must be dates
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """What a column of dates looked like in the reference.
+
+    Attributes:
+        first / last: seconds since 1970, UTC; the 0.1 and 99.9 % quantiles, so that one typing error does not count.
+        rows: rows with a date that were looked at.
+        most: rows that shared the most frequent moment.
+        moments: distinct moments.
+    """
+
+    first: float
+    last: float
+    rows: int
+    most: int
+    moments: int
+
+    @property
+    def span(self) -> float:
+        """Seconds."""
+        return self.last - self.first
+
+
+def seconds(column: pd.Series) -> np.ndarray:
+    """Dates as seconds since 1970, UTC, float64, shape (rows,); NaN where a cell holds none."""
+    import pandas as pd
+
+    if pd.api.types.is_datetime64_any_dtype(column.dtype):
+        dates = pd.Series(column)
+        dates = dates.dt.tz_convert("UTC") if dates.dt.tz is not None else dates.dt.tz_localize("UTC")
+    else:
+        dates = pd.to_datetime(column, errors="coerce", format="mixed", utc=True)
+    epoch = pd.Timestamp(0, tz="UTC")
+    values: np.ndarray = (dates - epoch).dt.total_seconds().to_numpy(np.float64)
+    return values
+
+
+def clock_of(column: pd.Series) -> Clock | None:
+    """The clock of a reference's column; None where it holds no dates."""
+    import pandas as pd
+
+    kind = column.dtype
+    if pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_bool_dtype(kind):
+        return None
+    step = max(1, len(column) // _MOST_ROWS)
+    kept = column.iloc[::step]
+    filled = int(kept.notna().sum())
+    if not filled:
+        return None
+    times = seconds(kept)
+    times = times[np.isfinite(times)]
+    if len(times) < _LEAST_DATES * filled:
+        return None
+    _, counts = np.unique(times, return_counts=True)
+    first, last = np.quantile(times, [0.001, 0.999])
+    return Clock(float(first), float(last), len(times), int(counts.max()), len(counts))

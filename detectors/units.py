@@ -1,0 +1,220 @@
+"""Constant factors: a column that is in another unit than before, in all rows or in some."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from detectors.profile import FeatureProfile
+from detectors.report import Fault
+from detectors.significance import proportions
+
+_MOST_ROWS = 4_000
+_LEAST_ROWS = 30
+_POINTS = 1_024
+_RICH = 6  # distinct deciles: fewer values fit any factor
+_APART = 0.3  # distance from the reference that a change of unit has at least
+_FITS = 0.2  # and at most afterwards
+_SLACK = 0.03
+_PART_FACTOR = 50.0  # of a part of the rows only a large factor is told from a wide distribution
+_LEAST_PART = 0.04
+_LEAST_FAR = 12
+
+# What a factor may be; of its inverse the two sides change places.
+_WORDS: Mapping[float, tuple[str, str]] = {
+    10.0: ("", ""),
+    60.0: ("minutes", "seconds"),
+    100.0: ("euros", "cents"),
+    1_000.0: ("seconds", "milliseconds"),
+    1_024.0: ("kibibytes", "bytes"),
+    3_600.0: ("hours", "seconds"),
+    86_400.0: ("days", "seconds"),
+    1e6: ("seconds", "microseconds"),
+    1e9: ("seconds", "nanoseconds"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """Undoes a change of unit: `back(values)` is what they would have been."""
+
+    words: str
+    back: Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """The finite values other than zero, ascending: of the batch, and points of the reference's distribution.
+
+    `noise` is 1/n + 1/m. Zero is zero in any unit.
+    """
+
+    batch: np.ndarray
+    reference: np.ndarray
+    noise: float
+
+    def distance(self, values: np.ndarray | None = None) -> float:
+        """Kolmogorov's distance of the batch, or of these values, from the reference."""
+        return _distance(np.sort(self.batch if values is None else values), self.reference)
+
+    @property
+    def allowed(self) -> float:
+        """A distance that chance alone exceeds in 1 of 100 cases, and a little more."""
+        return min(_FITS, 1.63 * math.sqrt(self.noise) + _SLACK)
+
+
+def unit_faults(
+    references: Mapping[str, FeatureProfile], columns: Mapping[str, np.ndarray], alpha: float
+) -> list[Fault]:
+    """Columns in another unit; those that changed alike are one fault.
+
+    Args:
+        references: profiles of the reference.
+        columns: feature -> some of the batch's values, float64, shape (rows,).
+        alpha: significance that a single feature needs.
+    """
+    alike: dict[str, list[tuple[str, float]]] = defaultdict(list)
+    for name, values in columns.items():
+        pair = _pair(references[name], values)
+        if pair is None:
+            continue
+        found = next(_whole(pair), None)
+        if found is not None:
+            alike[f"values are {found}"].append((name, 1.0))
+            continue
+        part = _part(pair, alpha)
+        if part is not None:
+            alike[f"% of the values are {part[0]}"].append((name, part[1]))
+    faults = []
+    for what, names in alike.items():
+        share = sum(share for _, share in names) / len(names)
+        cause = f"{100 * share:.0f} {what}" if what.startswith("%") else what
+        faults.append(Fault("unit", tuple(name for name, _ in names), cause, share))
+    return faults
+
+
+def _pair(part: FeatureProfile, values: np.ndarray) -> _Pair | None:
+    batch = values[np.isfinite(values) & (values != 0)][:_MOST_ROWS]
+    reference = points(part)
+    share = (reference != 0).mean() if len(reference) else 0.0
+    reference, rows = reference[reference != 0], share * part.filled
+    if min(len(batch), rows) < _LEAST_ROWS or min(_deciles(batch), _deciles(reference)) < _RICH:
+        return None
+    return _Pair(np.sort(batch), np.sort(reference), 1 / len(batch) + 1 / rows)
+
+
+def points(part: FeatureProfile, number: int = _POINTS) -> np.ndarray:
+    """Values at equal steps of a feature's distribution, interpolated between grid points, float64 ascending."""
+    if not part.filled or not len(part.grid):
+        return np.empty(0)
+    ranks = (np.arange(number) + 0.5) / number * part.filled
+    at = np.minimum(np.searchsorted(part.at_most, ranks), len(part.grid) - 1)
+    left = np.maximum(at - 1, 0)
+    before = np.where(at > 0, part.at_most[left], 0)
+    inside = np.maximum(part.below[at] - before, 1)
+    share = np.clip((ranks - before) / inside, 0.0, 1.0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        between = part.grid[left] + (part.grid[at] - part.grid[left]) * share
+    found: np.ndarray = np.where((ranks > part.below[at]) | (at == 0), part.grid[at], between)
+    return found[np.isfinite(found)]
+
+
+def _deciles(values: np.ndarray) -> int:
+    return len(np.unique(np.quantile(values, np.arange(0.05, 1, 0.1), method="inverted_cdf")))
+
+
+def _distance(one: np.ndarray, two: np.ndarray) -> float:
+    """Kolmogorov's distance of two ascending arrays; 0.3 * 1000 / 1000 is 0.3 again in single precision."""
+    with np.errstate(over="ignore"):
+        a, b = one.astype(np.float32), two.astype(np.float32)
+    both = np.concatenate([a, b])
+    shares = [np.searchsorted(x, both, "right") / len(x) for x in (a, b)]
+    return float(np.abs(shares[0] - shares[1]).max())
+
+
+def _whole(pair: _Pair) -> Iterator[str]:
+    """What the unit of all rows has become, in words: the best fit, if it is one and unscaled is not."""
+    before = pair.distance()
+    if before < _APART:
+        return
+    fits = []
+    for change in (*_factors(pair), *_TEMPERATURES):
+        after = pair.distance(change.back(pair.batch))
+        if after <= min(pair.allowed, before / 2.5):
+            fits.append((round(after, 2), change.words))  # of equal fits the first, the more common unit
+    if fits:
+        yield min(fits, key=lambda fit: fit[0])[1]
+    elif _flipped(pair, before):
+        yield "of the other sign: flipped?"
+
+
+def _factors(pair: _Pair) -> Iterator[_Change]:
+    """Factors near the ratio of the medians, where the ratio is known well enough to tell one from another."""
+    sizes = [np.log(np.abs(x)) for x in (pair.batch, pair.reference)]
+    ratio = float(np.median(sizes[0]) - np.median(sizes[1]))
+    spread = float(np.subtract(*np.quantile(sizes[1], [0.75, 0.25]))) / 1.35
+    error = 1.25 * spread * math.sqrt(pair.noise)
+    for factor, words in _all_factors():
+        log = math.log(factor)
+        if abs(ratio - log) <= 0.5 and 15 * error <= abs(log):
+            yield _Change(words, lambda x, by=factor: x / by)  # type: ignore[misc]
+
+
+def _all_factors() -> Iterator[tuple[float, str]]:
+    for factor, (small, large) in _WORDS.items():
+        ways = (f": {small} → {large}?", f": {large} → {small}?") if small else ("", "")
+        shown = f"{factor:,.0f}"
+        yield factor, f"{shown} times what they were{ways[0] or ': another unit?'}"
+        yield 1 / factor, f"1/{shown} of what they were{ways[1] or ': another unit?'}"
+
+
+_TEMPERATURES = (
+    _Change("1.8 times what they were and 32 more: Celsius → Fahrenheit?", lambda x: (x - 32) / 1.8),
+    _Change("5/9 of what they were less 32: Fahrenheit → Celsius?", lambda x: x * 1.8 + 32),
+)
+
+
+def _flipped(pair: _Pair, before: float) -> bool:
+    """Whether the sign changed; what a mere shift explains as well did not, unless it is a very long way."""
+    after = pair.distance(-pair.batch)
+    if after > min(pair.allowed, before / 2.5):
+        return False
+    shifted = pair.distance(pair.batch - np.median(pair.batch) + np.median(pair.reference))
+    return before > 0.97 or shifted - after >= 0.1
+
+
+def _part(pair: _Pair, alpha: float) -> tuple[str, float] | None:
+    """What the unit of some rows has become, and their share: far rows that fit once they are brought back."""
+    batch, reference = np.abs(pair.batch), np.sort(np.abs(pair.reference))
+    n, m = len(batch), max(1, round(1 / max(pair.noise - 1 / len(batch), 1e-9)))
+    best: tuple[float, str, float] | None = None
+    for factor, words in _all_factors():
+        if max(factor, 1 / factor) < _PART_FACTOR:
+            continue
+        end = float(np.quantile(reference, 0.998 if factor > 1 else 0.002))
+        is_far = batch > end if factor > 1 else batch < end
+        moved = reference * factor
+        reachable = moved > end if factor > 1 else moved < end
+        far = int(is_far.sum())
+        by_chance = 0.002 * n
+        share = (far - by_chance) / n / max(float(reachable.mean()), 1e-9)
+        if far < _LEAST_FAR or by_chance > 0.1 * far or reachable.mean() < 0.3:
+            continue
+        if not _LEAST_PART <= share <= 0.97 or proportions(round(0.002 * m), m, far, n) > alpha / 2:
+            continue
+        allowed = min(0.35, 1.63 * math.sqrt(1 / far + 1 / m) + 0.05)
+        if _deciles(batch[is_far]) < _RICH - 1:
+            continue
+        after = _distance(np.sort(batch[is_far] / factor), reference[reachable])
+        rest = _distance(np.sort(batch[~is_far]), reference)
+        near = int((~is_far).sum())
+        overlap = share * (1 - float(reachable.mean()))
+        if after > allowed or rest > 1.95 * math.sqrt(1 / max(1, near) + 1 / m) + _SLACK + overlap:
+            continue
+        if best is None or round(after, 2) < best[0]:
+            best = round(after, 2), words, share
+    return None if best is None else best[1:]
