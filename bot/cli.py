@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bot.bootstrap import Application
     from bot.config import ModelSection
     from detectors.report import DriftReport
-    from state.records import Retrain
+    from state.records import Retrain, Truth
     from trainers.base import DataFile
 
 FINE, FOUND, BAD, REFUSED = 0, 1, 2, 3
@@ -471,6 +471,59 @@ def status(context: click.Context, model_name: str | None, as_json: bool) -> Non
     for model in models:
         if not inbox_exists(model.inbox):
             _say(f"warning: the inbox of {model.name} does not exist: {model.inbox}")
+
+
+@cli.command()
+@click.argument("subject", required=False, metavar="[BATCH_OR_INCIDENT")
+@click.argument(
+    "verdict",
+    required=False,
+    type=click.Choice(["true-drift", "false-alarm"]),
+    metavar="true-drift|false-alarm]",
+)
+@click.option("--why", default="", help="What it was, for the audit log and for later.")
+@model_option
+@json_option
+@click.pass_context
+def feedback(
+    context: click.Context,
+    subject: str | None,
+    verdict: str | None,
+    why: str,
+    model_name: str | None,
+    as_json: bool,
+) -> None:
+    """Say what an alert turned out to be, for `tune`; without arguments list what was said.
+
+    An incident is given by its number, a batch by its file name or as batch:ID. The newest word of a person counts.
+    """
+    from bot import feedback as feedbacks
+    from bot.monitoring import utc_now
+
+    application = _application(context)
+    model = _model(application, model_name).name if model_name else None
+    store = application.store
+    if subject is None:
+        shown = feedbacks.listed(store, model)
+        if as_json:
+            _print_json(asdict(shown))
+        else:
+            click.echo(feedbacks.feedback_text(store, shown))
+        return
+    if verdict is None:
+        raise click.UsageError(f'say what "{subject}" was: true-drift or false-alarm')
+    try:
+        about = feedbacks.subject_of(store, subject, model)
+    except feedbacks.UnknownSubject as error:
+        raise click.ClickException(str(error)) from error
+    truth: Truth = "true_drift" if verdict == "true-drift" else "false_alarm"
+    said = feedbacks.give(store, about, truth, _me(), why, utc_now())
+    if as_json:
+        _print_json(asdict(said))
+    else:
+        click.echo(f"{about.name}: {feedbacks.WORDS[truth]}, said by {said.who}.")
+    if about.incident_id is not None and store.incident(about.incident_id).ts is not None:
+        _say(f"Slack: the incident's message is edited; {application.deliver_without_bot()}")
 
 
 @cli.command()

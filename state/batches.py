@@ -218,6 +218,31 @@ class Batches:
             )
         return tuple(HistoryPoint(moment(r[0]), r[1], r[2], r[3], r[4], r[5]) for r in rows)
 
+    def checked_batches(self, model: str, limit: int = 100) -> tuple[Batch, ...]:
+        """The newest checked batches of a model with their reports, newest first; the same bytes once.
+
+        What was checked again (another baseline, another policy) counts as its newest check.
+        """
+        with self._db.read():
+            rows = self._db.rows(
+                "SELECT max(id) AS id FROM batches WHERE model = ? AND state = 'checked'"
+                " GROUP BY sha256 ORDER BY max(id) DESC LIMIT ?",
+                model,
+                limit,
+            )
+            return tuple(_load(self._db, row["id"]) for row in rows)
+
+    def batches_named(self, name: str, model: str | None = None) -> tuple[Batch, ...]:
+        """The checked batches of a file with this name or path, newest first."""
+        with self._db.read():
+            rows = self._db.rows(
+                "SELECT id FROM batches WHERE (path = ?1 OR substr(path, -length(?1) - 1) = '/' || ?1)"
+                " AND (?2 IS NULL OR model = ?2) AND state = 'checked' ORDER BY id DESC",
+                name,
+                model,
+            )
+            return tuple(_load(self._db, row["id"]) for row in rows)
+
     def _newest(self, sql: str, *values: Any) -> Batch | None:
         with self._db.read():
             key = self._db.value(sql, *values)

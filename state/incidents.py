@@ -8,6 +8,7 @@ from sqlite3 import Row
 
 from state.codec import maybe, moment, stamp
 from state.database import Database
+from state.feedback import add as add_feedback
 from state.journal import note
 from state.records import INCIDENT_TRANSITIONS, AlreadyDecided, Incident, Silence, StateError
 
@@ -101,13 +102,14 @@ class Incidents:
         return tuple(_incident(row) for row in rows)
 
     def dismiss_incident(self, incident_id: int, by: str, why: str, now: datetime) -> bool:
-        """A false alarm: close the open incident and note the decision; False if it is no longer open."""
+        """A false alarm: close the open incident and note decision and feedback; False if it is no longer open."""
         with self._db.write():
             incident = load(self._db, incident_id)
             if incident.state != "open":
                 return False
             move(self._db, incident_id, "dismissed", by, now)
             note(self._db, by, "dismiss", incident.model, f"incident {incident_id}", why, now)
+            add_feedback(self._db, incident.model, "false_alarm", by, why, now, incident_id=incident_id)
             return True
 
     def resolve_incident(self, incident_id: int, by: str, why: str, now: datetime) -> bool:

@@ -181,3 +181,20 @@ def m2026_11_24_reported(db: Database) -> None:
 def m2026_11_24_held(db: Database) -> None:
     """A drift that a cool-down keeps back is decided again from here, whether or not its file is still there."""
     db.execute("ALTER TABLE batches ADD COLUMN held INTEGER NOT NULL DEFAULT 0")
+
+
+@migrations()
+def m2026_11_25_feedback(db: Database) -> None:
+    """What people said of an alert or a batch; whoever dismissed an incident before has said so already."""
+    columns = {
+        "model": str, "incident_id": int, "batch_id": int, "verdict": str, "who": str, "at": str, "why": str,
+    }  # fmt: skip
+    links = [("incident_id", "incidents", "id"), ("batch_id", "batches", "id")]
+    _table(db, "feedback", columns, {"incident_id", "batch_id"}, foreign_keys=links)
+    db.table("feedback").create_index(["model"])
+    db.table("feedback").create_index(["incident_id"])
+    db.execute(
+        "INSERT INTO feedback (model, incident_id, verdict, who, at, why)"
+        " SELECT model, id, 'false_alarm', coalesce(closed_by, ''), coalesce(closed_at, opened_at), ''"
+        " FROM incidents WHERE state = 'dismissed' ORDER BY closed_at, id"
+    )

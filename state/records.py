@@ -20,6 +20,8 @@ RetrainState = Literal[
     "queued", "running", "succeeded", "failed", "interrupted", "promoted", "kept", "rolled_back"
 ]
 
+Truth = Literal["true_drift", "false_alarm"]
+
 # From each state, the states that may follow. Everything else is refused by the store.
 INCIDENT_TRANSITIONS: Mapping[str, frozenset[str]] = MappingProxyType(
     {
@@ -171,10 +173,24 @@ class Decision:
     id: int
     at: datetime
     who: str
-    what: str  # approve, refuse, snooze, dismiss, promote, keep, roll_back, train, force ...
+    what: str  # approve, refuse, snooze, dismiss, true_drift, promote, keep, roll_back, train, force ...
     model: str
     subject: str  # "incident 3", "retrain 2", "version 4"
     why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What one person said of an incident, or of a single batch: exactly one of the two is set."""
+
+    id: int
+    model: str
+    verdict: Truth
+    who: str
+    at: datetime
+    why: str = ""
+    incident_id: int | None = None
+    batch_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from types import TracebackType
 
 from state.batches import Batches
 from state.database import Database
+from state.feedback import Feedbacks
 from state.incidents import Incidents
 from state.journal import Journal
 from state.notices import Notices
@@ -47,6 +48,8 @@ class Store:
         self.last_batch = batches.last_batch
         self.is_newest = batches.is_newest
         self.history = batches.history
+        self.checked_batches = batches.checked_batches
+        self.batches_named = batches.batches_named
 
         incidents = Incidents(db)
         self.open_incident = incidents.open_incident
@@ -63,6 +66,12 @@ class Store:
         self.end_snooze = incidents.end_snooze
         self.silence = incidents.silence
         self.silences_ended = incidents.silences_ended
+
+        feedback = Feedbacks(db)
+        self.give_feedback = feedback.give_feedback
+        self.feedback = feedback.feedback
+        self.feedback_on = feedback.feedback_on
+        self.truths = feedback.truths
 
         notices = Notices(db)
         self.mark_said = notices.mark_said

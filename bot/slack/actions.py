@@ -44,6 +44,7 @@ def register(app: App, services: Services) -> None:
     handlers: dict[str, Callable[[Body, WebClient], None]] = {
         ids.INCIDENT_APPROVE: clicks.approve,
         ids.INCIDENT_SNOOZE: clicks.snooze,
+        ids.INCIDENT_CONFIRM: clicks.confirm,
         ids.INCIDENT_DISMISS: clicks.dismiss,
         ids.INCIDENT_DETAILS: clicks.details,
         ids.RETRAIN_OPEN: clicks.open_form,
@@ -177,6 +178,18 @@ class Clicks:
             else:
                 silence = store.snooze(incident.model, now + duration, by, now, incident.id)
                 self._edit(incident, f"snoozed:{silence.id}")
+
+    def confirm(self, body: Body, client: WebClient) -> None:
+        """The drift is true: remembered for `driftcatcher tune` and shown; nothing else changes."""
+        incident = self._incident(body)
+        self._permitted(body, client, incident.model, "confirm a drift")
+        store, by = self.services.store, body["user"]["id"]
+        with store.together():
+            said = {one.who: one.verdict for one in store.feedback_on(incident.id)}
+            if said.get(by) == "true_drift":
+                raise Refused("You have confirmed this as true drift already.")
+            kept = store.give_feedback("true_drift", by, "", self.services.now(), incident_id=incident.id)
+            self._edit(incident, f"feedback:{kept.id}")
 
     def dismiss(self, body: Body, client: WebClient) -> None:
         """Close the incident as a false alarm."""

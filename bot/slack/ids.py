@@ -4,6 +4,7 @@ from __future__ import annotations
 
 INCIDENT_APPROVE = "incident_approve"
 INCIDENT_SNOOZE = "incident_snooze"
+INCIDENT_CONFIRM = "incident_confirm"
 INCIDENT_DISMISS = "incident_dismiss"
 INCIDENT_DETAILS = "incident_details"
 RETRAIN_OPEN = "retrain_open"
@@ -14,6 +15,7 @@ RETRAIN_ROLLBACK = "retrain_rollback"
 ACTIONS = (
     INCIDENT_APPROVE,
     INCIDENT_SNOOZE,
+    INCIDENT_CONFIRM,
     INCIDENT_DISMISS,
     INCIDENT_DETAILS,
     RETRAIN_OPEN,

@@ -5,7 +5,7 @@ The first two lines say which model, how bad, and what to do; the message is edi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -24,8 +24,8 @@ from bot.slack.blocks import (
     section,
 )
 from bot.slack.retrain_blocks import metrics_table, outcome_line
-from bot.slack.text import clean, clock, count, escape, name, person, when
-from state.records import BOT, Batch, Incident, Retrain, Silence
+from bot.slack.text import clean, clock, count, escape, listed, name, person, when
+from state.records import BOT, Batch, Feedback, Incident, Retrain, Silence
 from trainers.base import ModelVersion
 
 SNOOZES: Mapping[str, tuple[str, timedelta]] = {
@@ -34,6 +34,7 @@ SNOOZES: Mapping[str, tuple[str, timedelta]] = {
     "7d": ("Snooze for 7 days", timedelta(days=7)),
 }
 END = "end"
+NAMED = 5  # people whose opinion is shown by name
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class _Case:
     baseline_rows: int | None
     alert_cooldown: timedelta
     cooling_until: datetime | None
+    feedback: Sequence[Feedback]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ def incident_message(
     baseline_rows: int | None = None,
     alert_cooldown: timedelta = timedelta(0),
     cooling_until: datetime | None = None,
+    feedback: Sequence[Feedback] = (),
 ) -> Message:
     """The message of an incident in its present state.
 
@@ -91,6 +94,7 @@ def incident_message(
         baseline_rows: rows that the baseline of the batch was fitted on.
         alert_cooldown: how long after an alert no new incident is opened.
         cooling_until: when the retrain cool-down ends, None if it is over.
+        feedback: what counts of this incident, one opinion a person.
     """
     case = _Case(
         incident,
@@ -104,6 +108,7 @@ def incident_message(
         baseline_rows,
         alert_cooldown,
         cooling_until,
+        feedback,
     )
     parts = _STATES[incident.state](case)
     blocks = [header(parts.title), section(parts.advice), section(_facts(case)), *parts.body]
@@ -180,6 +185,7 @@ def _open_buttons(case: _Case) -> list[Block]:
     return [
         *buttons,
         _snooze(case),
+        button("True drift", ids.INCIDENT_CONFIRM, key),
         button("Dismiss as false alarm", ids.INCIDENT_DISMISS, key, confirm=close),
         _details(case),
     ]
@@ -299,7 +305,25 @@ def _facts(case: _Case) -> str:
     used = case.champion.version if case.champion else None
     if case.incident.state == "open" and used is not None and str(used) != case.batch.baseline_version:
         text += f" · version {used} is in use now"
-    return text
+    return "\n".join([text, *_opinions(case)])
+
+
+def _opinions(case: _Case) -> list[str]:
+    """What people have said of the alert; whoever dismissed it is named above already."""
+    closer = case.incident.closed_by if case.incident.state == "dismissed" else None
+    lines = []
+    for verdict, words in (
+        ("true_drift", "Confirmed as true drift"),
+        ("false_alarm", "Called a false alarm"),
+    ):
+        who = [
+            person(said.who)
+            for said in case.feedback
+            if said.verdict == verdict and not (verdict == "false_alarm" and said.who == closer)
+        ]
+        if who:
+            lines.append(f"{words} by {listed(who, NAMED)}")
+    return lines
 
 
 def _fallback(parts: _Parts, case: _Case) -> str:

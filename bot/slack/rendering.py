@@ -117,6 +117,7 @@ class Renderer:
             baseline_rows=self._baseline_rows(batch),
             alert_cooldown=model.alert_cooldown,
             cooling_until=cooling if cooling and cooling > self.now() else None,
+            feedback=self.store.feedback_on(incident.id),
         )
         # until it is posted, a channel that was wrong in the configuration can be mended there
         channel = incident.channel if incident.ts else self._channel(incident.model)

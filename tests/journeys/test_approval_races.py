@@ -85,7 +85,7 @@ def test_somebody_who_is_no_approver(slack: Slack, drifted: Callable[[Slack], Si
     site = drifted(slack)
     vic = site.person(VIC)
     said = alert(vic)
-    for action in (ids.INCIDENT_APPROVE, ids.INCIDENT_DISMISS):
+    for action in (ids.INCIDENT_APPROVE, ids.INCIDENT_CONFIRM, ids.INCIDENT_DISMISS):
         before = len(vic.ephemerals(CHANNEL))
         vic.click(CHANNEL, said["ts"], action)
         vic.wait_for(
@@ -96,7 +96,8 @@ def test_somebody_who_is_no_approver(slack: Slack, drifted: Callable[[Slack], Si
     assert vic.messages(CHANNEL)[0]["blocks"] == said["blocks"]
     assert site.person(ANNA).ephemerals(CHANNEL) == []
     assert site.retrains() == ()
-    assert [d.who for d in site.app.store.decisions(MODEL) if d.what == "refuse"] == [VIC.id, VIC.id]
+    assert [d.who for d in site.app.store.decisions(MODEL) if d.what == "refuse"] == [VIC.id] * 3
+    assert site.app.store.feedback() == ()
 
 
 def test_the_same_person_submits_twice_at_once(embedded: Workspace, drifted: Callable[[Slack], Site]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.slack import ids, modals
-from bot.workspace import Person
+from bot.workspace import Person, Workspace
 from tests.journeys.conftest import NewSite
 from tests.journeys.stage import (
     ADAM,
@@ -196,6 +196,39 @@ def test_kept_and_then_the_retrain_cooldown_holds(
     sees(anna, "before the cool-down was over")
     assert site.retrains()[0].forced
     assert len(site.retrains()) == 2
+
+
+def test_confirmed_as_true_drift_by_several_and_dismissed_by_another(
+    embedded: Workspace, new_site: NewSite
+) -> None:
+    site = new_site(embedded)
+    site.drop(site.files.drifted(1))
+    site.start()
+    anna, adam = site.person(ANNA), site.person(ADAM)
+    said = alert(anna)
+    anna.click(CHANNEL, said["ts"], ids.INCIDENT_CONFIRM)
+    anna.wait_for(lambda p: f"Confirmed as true drift by <@{ANNA.id}>" in str(alert(p)["blocks"]), PATIENCE)
+    anna.click(CHANNEL, said["ts"], ids.INCIDENT_CONFIRM)
+    told(anna, "confirmed this as true drift already")
+    adam.click(CHANNEL, said["ts"], ids.INCIDENT_CONFIRM)
+    both = f"Confirmed as true drift by <@{ANNA.id}>, <@{ADAM.id}>"
+    anna.wait_for(lambda p: both in str(alert(p)["blocks"]), PATIENCE)
+    store, incident = site.app.store, site.incident()
+    assert incident.state == "open"
+    assert [(d.what, d.who) for d in store.decisions(MODEL, 2)] == [
+        ("true_drift", ADAM.id),
+        ("true_drift", ANNA.id),
+    ]
+
+    adam.click(CHANNEL, said["ts"], ids.INCIDENT_DISMISS)
+    sees(anna, "dismissed as false alarm")
+    anna.wait_for(lambda p: both not in str(p.messages(CHANNEL)), PATIENCE)
+    assert f"Confirmed as true drift by <@{ANNA.id}>" in str(anna.messages(CHANNEL))
+    assert [(f.who, f.verdict) for f in store.feedback_on(incident.id)] == [
+        (ANNA.id, "true_drift"),
+        (ADAM.id, "false_alarm"),
+    ]
+    assert len(store.feedback(MODEL)) == 3
 
 
 def test_dismissed_and_then_the_alert_cooldown_holds_for_this_model(slack: Slack, new_site: NewSite) -> None:

@@ -15,7 +15,7 @@ from bot.status import ModelStatus
 from bot.workspace.limits import check_message, check_view
 from detectors.performance import Metrics
 from detectors.report import DriftReport, FeatureDrift
-from state.records import Batch, HistoryPoint, Incident, PerformanceRecord, Retrain, Silence
+from state.records import Batch, Feedback, HistoryPoint, Incident, PerformanceRecord, Retrain, Silence
 from trainers.base import DataFile, Evaluation, ModelVersion, RetrainOutcome
 
 T0 = datetime(2025, 5, 1, 7, 0, tzinfo=UTC)
@@ -92,6 +92,11 @@ class Make:
     @staticmethod
     def silence(**changes: Any) -> Silence:
         return replace(Silence(1, "fraud", T0 + timedelta(hours=6), "U0ANNA", 3), **changes)
+
+    @staticmethod
+    def feedback(verdict: str = "true_drift", **changes: Any) -> Feedback:
+        said = Feedback(1, "fraud", verdict, "U0ANNA", T0, incident_id=3)  # type: ignore[arg-type]
+        return replace(said, **changes)
 
     @staticmethod
     def metrics(recall: float | None = 0.98, **changes: Any) -> Metrics:

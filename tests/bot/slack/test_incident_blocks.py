@@ -11,9 +11,10 @@ import pytest
 
 from bot.slack.incident_blocks import incident_message, snooze_choice
 
-APPROVE, SNOOZE, DISMISS, DETAILS = (
+APPROVE, SNOOZE, CONFIRM, DISMISS, DETAILS = (
     "incident_approve",
     "incident_snooze",
+    "incident_confirm",
     "incident_dismiss",
     "incident_details",
 )
@@ -40,7 +41,7 @@ def test_an_open_drift_without_labels_in_full(make: Any, accepted: Any, shown: C
         f"{features}\n"
         "~ and 6 more drifted features in Details\n"
         "[Approve retrain (primary)] <Snooze for 6 hours | Snooze for 24 hours | Snooze for 7 days>"
-        " [Dismiss as false alarm ?] [Details]\n"
+        " [True drift] [Dismiss as false alarm ?] [Details]\n"
     )
 
 
@@ -70,7 +71,7 @@ def test_a_snoozed_incident_says_until_when_and_by_whom(
 ) -> None:
     message = accepted(incident_message(make.incident(), make.batch(), silence=make.silence()))
     assert "*Snoozed until 2025-05-01 13:00 UTC* by <@U0ANNA>." in shown(message)
-    assert pressed(message) == [APPROVE, SNOOZE, DISMISS, DETAILS]
+    assert pressed(message) == [APPROVE, SNOOZE, CONFIRM, DISMISS, DETAILS]
     snooze = message.blocks[-1]["elements"][1]
     assert [option["value"] for option in snooze["options"]] == ["3:6h", "3:24h", "3:7d", "3:end"]
     assert "| End the snooze>" in shown(message)
@@ -88,7 +89,7 @@ def test_the_question_before_a_dismissal_tells_the_real_cool_down(
 ) -> None:
     cooldown = timedelta(hours=hours)
     message = accepted(incident_message(make.incident(), make.batch(), alert_cooldown=cooldown))
-    asked = message.blocks[-1]["elements"][2]["confirm"]["text"]["text"]
+    asked = message.blocks[-1]["elements"][3]["confirm"]["text"]["text"]
     assert said in asked
     assert asked.endswith("opens a new incident.")
 
@@ -201,8 +202,8 @@ def test_two_detectors_share_one_line_a_feature(make: Any, accepted: Any, shown:
 
 def test_values_carry_ids_only(make: Any) -> None:
     message = incident_message(make.incident(id=41), make.batch())
-    approve, snooze, dismiss, details = message.blocks[-1]["elements"]
-    assert [button["value"] for button in (approve, dismiss, details)] == ["41"] * 3
+    approve, snooze, confirm, dismiss, details = message.blocks[-1]["elements"]
+    assert [button["value"] for button in (approve, confirm, dismiss, details)] == ["41"] * 4
     assert [snooze_choice(option["value"]) for option in snooze["options"]] == [
         (41, timedelta(hours=6)),
         (41, timedelta(hours=24)),
@@ -252,6 +253,7 @@ def test_every_state_is_accepted_with_hostile_names(
                 labelled=1,
                 labelled_folder=evil,
                 label_column=evil,
+                feedback=(make.feedback(who=evil), make.feedback("false_alarm", who=f"{evil}2", why=evil)),
             )
         )
 
@@ -280,3 +282,37 @@ def test_an_incident_that_the_bot_closed_says_why(make: Any, accepted: Any, show
     done = make.incident("resolved", closed_by="DriftCatcher", closed_at=make.t0)
     drawn = shown(accepted(incident_message(done, make.batch())))
     assert drawn.startswith("# 🟢 fraud: the drift is over\nThe newest batches look like the baseline again")
+
+
+def test_who_confirmed_the_drift_and_who_calls_it_false_is_said(
+    make: Any, accepted: Any, shown: Any, pressed: Any
+) -> None:
+    said = (make.feedback(), make.feedback("false_alarm", who="cli:ben"), make.feedback(who="U0CLEO"))
+    message = accepted(incident_message(make.incident(), make.batch(), feedback=said))
+    assert (
+        "overall PSI 0.34\nConfirmed as true drift by <@U0ANNA>, <@U0CLEO>\nCalled a false alarm by `cli:ben`\n"
+    ) in shown(message)
+    assert "Confirmed as true drift by <@U0ANNA>" in message.text
+    assert CONFIRM in pressed(message), "somebody else may confirm too"
+    assert "onfirmed" not in shown(incident_message(make.incident(), make.batch()))
+
+
+def test_many_opinions_stay_one_line(make: Any, accepted: Any, shown: Any) -> None:
+    said = [make.feedback(who=f"U{n:04}") for n in range(400)]
+    message = accepted(incident_message(make.incident(), make.batch(), feedback=said))
+    assert "<@U0004> and 395 more\n" in shown(message)
+
+
+def test_a_confirmation_outlives_the_open_state(make: Any, accepted: Any, shown: Any, pressed: Any) -> None:
+    for state in ("retraining", "decision", "resolved"):
+        message = accepted(incident_message(make.incident(state), make.batch(), feedback=(make.feedback(),)))
+        assert "Confirmed as true drift by <@U0ANNA>" in shown(message)
+        assert CONFIRM not in pressed(message)
+
+
+def test_whoever_dismissed_is_not_named_twice(make: Any, accepted: Any, shown: Any) -> None:
+    gone = make.incident("dismissed", closed_by="U0BENO", closed_at=make.t0)
+    said = (make.feedback("false_alarm", who="U0BENO"), make.feedback())
+    drawn = shown(accepted(incident_message(gone, make.batch(), feedback=said)))
+    assert drawn.count("U0BENO") == 1
+    assert "Confirmed as true drift by <@U0ANNA>" in drawn
