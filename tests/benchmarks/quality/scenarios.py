@@ -253,7 +253,8 @@ def together(size: float) -> Change:
 def prior(pool: Pool) -> np.ndarray:
     """A class that 30 % of the rows are of, by the first three normals and chance, becomes 60 %."""
     standard = [(pool.columns[n] - pool.centre[n]) / pool.scale[n] for n in pool.of("normal")[:3]]
-    score = np.sum(standard, axis=0) + np.random.default_rng(0).normal(size=pool.rows)
+    signs = [np.sign(np.dot(standard[0], z)) for z in standard]  # none undoes another
+    score = np.sum([s * z for s, z in zip(signs, standard, strict=True)], axis=0) + np.random.default_rng(0).normal(size=pool.rows)
     return np.where(score > np.quantile(score, 0.7), 0.6 / 0.3, 0.4 / 0.7)
 
 

@@ -107,10 +107,15 @@ def _decisions(who: str, name: str, trials: Sequence[Trial]) -> Row:
     }
 
 
-def markdown(rows: Sequence[Row]) -> str:
-    """All tables, one a section; several judges stand side by side in the sections that they share."""
+def markdown(rows: Sequence[Row], absent: Sequence[str] = ()) -> str:
+    """All tables, one a section; several judges stand side by side in the sections that they share.
+
+    Args:
+        rows: from `rows_of`, of all judges.
+        absent: judges that could not be run and why, one sentence each.
+    """
     whos = list(dict.fromkeys(row["who"] for row in rows))
-    parts = [_summary(rows)]
+    parts = [_summary(rows), *(f"Not run: {reason}" for reason in absent)]
     for section in ("false alarms", "seasons", "immaterial", "detection", "real data"):
         own = [row for row in rows if row["section"] == section]
         if own:
