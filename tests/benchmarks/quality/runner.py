@@ -31,6 +31,7 @@ class Plan:
     Attributes:
         no_drift: (features, rows of a batch) -> batches.
         season_rows / season_batches: sizes of seasonal batches, and how many of each.
+        season_kinds: which of `seasons`.
         immaterial_rows / immaterial_batches: the same for each immaterial shift.
         detection_rows / detection_batches: the same for each drift.
         champions / harm_rows / harm_batches: models, size and number of batches of each scenario and model.
@@ -42,6 +43,7 @@ class Plan:
     no_drift: dict[tuple[int, int], int]
     season_rows: tuple[int, ...] = (200, 1_000)
     season_batches: int = 20
+    season_kinds: tuple[int, ...] = (0, 1, 2, 3)
     immaterial_rows: tuple[int, ...] = (200, 1_000, 10_000)
     immaterial_batches: int = 10
     detection_rows: tuple[int, ...] = (200, 1_000)
@@ -57,15 +59,17 @@ class Plan:
 
 SHORT = Plan(
     no_drift={
-        (10, 50): 60, (10, 200): 40, (10, 1_000): 20,
-        (40, 50): 100, (40, 100): 100, (40, 200): 60, (40, 500): 30, (40, 1_000): 30, (40, 10_000): 10,
-        (40, 100_000): 4,
-        (500, 50): 15, (500, 200): 5, (500, 1_000): 4,
+        (10, 50): 60, (10, 200): 20, (10, 1_000): 10,
+        (40, 50): 100, (40, 100): 100, (40, 200): 40, (40, 500): 20, (40, 1_000): 20, (40, 10_000): 5,
+        (40, 100_000): 2,
+        (500, 50): 10, (500, 200): 4, (500, 1_000): 2,
     },
-    season_batches=8,
-    immaterial_batches=4,
-    detection_batches=4,
-    real_batches=12,
+    season_batches=6,
+    immaterial_batches=2,
+    detection_batches=3,
+    harm_batches=3,
+    real_rows=(50, 200, 1_000),
+    real_batches=10,
 )  # fmt: skip
 LONG = Plan(
     no_drift={
@@ -87,16 +91,17 @@ LONG = Plan(
 )
 TINY = Plan(
     no_drift={(10, 50): 4, (40, 200): 2},
-    season_rows=(200,),
+    season_rows=(100,),
     season_batches=1,
-    immaterial_rows=(200,),
+    season_kinds=(0,),
+    immaterial_rows=(100,),
     immaterial_batches=1,
-    detection_rows=(200,),
+    detection_rows=(100,),
     detection_batches=1,
     champions=1,
-    harm_rows=300,
+    harm_rows=150,
     harm_batches=1,
-    real_rows=(200,),
+    real_rows=(100,),
     real_batches=2,
     per_reference=2,
 )
@@ -148,25 +153,24 @@ def scenario_chunk(
     ]
 
 
-def season_chunk(judge: Judge, features: int, rows: int, batches: int, seed: int) -> list[Trial]:
-    """One reference of 20 periods for each kind of season; calm batches, and one with a true drift on top."""
-    random = np.random.default_rng([seed, features, rows, 5])
+def season_chunk(judge: Judge, kind: int, features: int, rows: int, batches: int, seed: int) -> list[Trial]:
+    """One reference of 20 periods; calm batches of another period, and some with a true drift on top."""
+    random = np.random.default_rng([seed, features, rows, 5, kind])
     pool = pool_of(features, rows, seed)
-    trials = []
-    for season in seasons(pool, random):
-        order = random.permutation(pool.rows)
-        columns = pool.take(order[:REFERENCE_ROWS])
-        period = np.sort(random.integers(0, PERIODS, REFERENCE_ROWS))
-        season.apply(columns, pool, season.offsets[period])
-        reference = frame_of(columns).assign(**{PERIOD: period.astype(np.float64)})
-        fresh = order[REFERENCE_ROWS:]
-        calm = [_seasonal(season, pool, fresh, rows, random) for _ in range(batches)]
-        moved = [_seasonal(season, pool, fresh, rows, random, on_top=True) for _ in range(max(1, batches // 4))]
-        said = judge.judge(reference, calm + moved, PERIOD)
-        for k, judgement in enumerate(said):
-            name = season.name if k < len(calm) else "a shift of 1 sd on top of a season"
-            trials.append(Trial("seasons", name, features, rows, k >= len(calm), judgement, seed=seed))
-    return trials
+    season = seasons(pool, random)[kind]
+    order = random.permutation(pool.rows)
+    columns = pool.take(order[:REFERENCE_ROWS])
+    period = np.sort(random.integers(0, PERIODS, REFERENCE_ROWS))
+    season.apply(columns, pool, season.offsets[period])
+    reference = frame_of(columns).assign(**{PERIOD: period.astype(np.float64)})
+    fresh = order[REFERENCE_ROWS:]
+    calm = [_seasonal(season, pool, fresh, rows, random) for _ in range(batches)]
+    moved = [_seasonal(season, pool, fresh, rows, random, on_top=True) for _ in range(max(1, batches // 4))]
+    names = [season.name] * len(calm) + ["a shift of 1 sd on top of a season"] * len(moved)
+    return [
+        Trial("seasons", name, features, rows, k >= len(calm), judgement, seed=seed)
+        for k, (name, judgement) in enumerate(zip(names, judge.judge(reference, calm + moved, PERIOD), strict=True))
+    ]
 
 
 def _seasonal(
@@ -198,8 +202,9 @@ def tasks(plan: Plan, judge: Judge, seed: int = 1) -> list[Task]:
                 found.append(partial(scenario_chunk, judge, "false alarms", (NO_DRIFT,), features, rows, some, number))
     if "seasons" in plan.sections:
         for rows in plan.season_rows:
-            for number, some in spread(plan.season_batches):
-                found.append(partial(season_chunk, judge, 40, rows, some, number))
+            for kind in plan.season_kinds:
+                for number, some in spread(plan.season_batches):
+                    found.append(partial(season_chunk, judge, kind, 40, rows, some, number))
     for section, scenarios, sizes, batches in (
         ("immaterial", IMMATERIAL, plan.immaterial_rows, plan.immaterial_batches),
         ("detection", DRIFT, plan.detection_rows, plan.detection_batches),
@@ -211,7 +216,7 @@ def tasks(plan: Plan, judge: Judge, seed: int = 1) -> list[Task]:
     if judge.name == OURS and "harm" in plan.sections:
         for number in range(plan.champions):
             found.append(partial(harm_chunk, plan.harm_rows, plan.harm_batches, seed * 10_000 + number))
-        if FOLDER.is_dir():
+        if FOLDER.is_dir() and "real data" in plan.sections:
             for number in range(max(1, plan.champions // 3)):
                 found.append(partial(real_harm_chunk, plan.harm_rows, plan.harm_batches, seed * 10_000 + number))
     if "real data" in plan.sections and FOLDER.is_dir():
