@@ -1,0 +1,159 @@
+"""Other monitors on the same batches, each in an environment of its own under .cache/peers.
+
+A peer runs as a child process that is given one line of JSON for each reference (paths of Parquet files, and which
+columns are numbers and which categories) and answers with one line that begins with a record separator: for each
+batch whether it raises an alarm, whether any single feature does, the features by suspicion, and seconds; or an error.
+Identifier columns are left out for them, as a user would.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tests.benchmarks.quality.judges import Judgement
+
+ENVIRONMENTS = Path(__file__).parents[3] / ".cache" / "peers"
+_INSTALL_SECONDS = 1_800
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A monitor to compare with.
+
+    Attributes:
+        name: as it stands in the table.
+        pins: what is installed.
+        script: the child process, beside this file.
+        any_name: the row for "any single feature", where the peer's own verdict on a batch is another one.
+    """
+
+    name: str
+    folder: str
+    pins: tuple[str, ...]
+    script: str
+    any_name: str = ""
+
+
+PEERS = (
+    Peer(
+        "Evidently 0.7.23, defaults",
+        "evidently",
+        ("evidently==0.7.23", "pandas==2.3.3", "pyarrow"),
+        "peer_evidently.py",
+        "Evidently 0.7.23, any feature",
+    ),
+    Peer(
+        "NannyML 0.13.1, univariate defaults",
+        "nannyml",
+        ("nannyml==0.13.1", "pandas==2.3.3", "pyarrow", "statsmodels"),
+        "peer_nannyml.py",
+    ),
+)
+
+
+class Unavailable(Exception):
+    """A peer cannot be installed or started; the message says why."""
+
+
+def install(peer: Peer) -> Path:
+    """The interpreter of the peer's environment, made where it is not there yet."""
+    home = ENVIRONMENTS / peer.folder
+    python, marker = home / "bin" / "python", home / "pins.txt"
+    wanted = "\n".join(peer.pins)
+    if marker.is_file() and marker.read_text() == wanted:
+        return python
+    home.parent.mkdir(parents=True, exist_ok=True)
+    for command in ([sys.executable, "-m", "venv", str(home)], [str(python), "-m", "pip", "install", "-q", *peer.pins]):
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=_INSTALL_SECONDS, check=False)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise Unavailable(f"could not be installed: {error}") from None
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise Unavailable(f"could not be installed on Python {sys.version_info[0]}.{sys.version_info[1]}: {last}")
+    marker.write_text(wanted)
+    return python
+
+
+@dataclass(slots=True)
+class PeerJudge:
+    """A running peer. `close` ends it."""
+
+    peer: Peer
+    process: subprocess.Popen[str] = field(init=False)
+    errors: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        python = install(self.peer)
+        script = Path(__file__).with_name(self.peer.script)
+        self.process = subprocess.Popen(
+            [str(python), str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+
+    @property
+    def name(self) -> str:
+        return self.peer.name
+
+    def judge(
+        self, reference: pd.DataFrame, batches: Iterable[pd.DataFrame], period: str | None = None
+    ) -> list[Judgement]:
+        features = [name for name in reference.columns if name != period and not name.startswith("id_")]
+        # a column without any value in the reference is none that a user would hand over
+        features = [name for name in features if reference[name].notna().any()]
+        numerical = [name for name in features if reference[name].dtype.kind in "fi"]
+        with tempfile.TemporaryDirectory() as folder:
+            home = Path(folder)
+            _write(reference[features], home / "reference.parquet")
+            paths = []
+            for k, batch in enumerate(batches):
+                paths.append(str(home / f"batch{k}.parquet"))
+                _write(batch[features], Path(paths[-1]))
+            task = {
+                "reference": str(home / "reference.parquet"),
+                "batches": paths,
+                "numerical": numerical,
+                "categorical": [name for name in features if name not in numerical],
+            }
+            return [self._judgement(said) for said in self._ask(task)]
+
+    def _ask(self, task: dict[str, object]) -> Sequence[dict[str, object]]:
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write(json.dumps(task) + "\n")
+        self.process.stdin.flush()
+        for line in self.process.stdout:  # whatever else the peer prints is not for us
+            if line.startswith("\x1e"):
+                answer: list[dict[str, object]] = json.loads(line[1:])
+                return answer
+        raise Unavailable(f"{self.name} ended by itself (exit code {self.process.wait()})")
+
+    def _judgement(self, said: dict[str, object]) -> Judgement:
+        if "error" in said:
+            self.errors.append(str(said["error"]))
+            return Judgement(False, why=str(said["error"]), verdict="error")
+        ranking = said["ranking"]
+        assert isinstance(ranking, list)
+        verdict = "any" if said["any"] else "none"
+        return Judgement(bool(said["alarm"]), tuple(ranking), float(str(said["seconds"])), verdict=verdict)
+
+    def close(self) -> None:
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def _write(frame: pd.DataFrame, path: Path) -> None:
+    plain = {n: frame[n].to_numpy(np.float64) if frame[n].dtype.kind in "fi" else frame[n] for n in frame.columns}
+    pd.DataFrame(plain).to_parquet(path)

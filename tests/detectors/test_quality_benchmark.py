@@ -1,0 +1,90 @@
+"""The quality benchmark itself, on a handful of batches: that it runs, knows its truths, and cannot rot."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+
+from tests.benchmarks.quality.judges import Classic, Judgement, Ours, Trial
+from tests.benchmarks.quality.population import frame_of, make_pool
+from tests.benchmarks.quality.runner import SECTIONS, TINY, draw, run, tasks
+from tests.benchmarks.quality.scenarios import DRIFT, IMMATERIAL, NO_DRIFT
+from tests.benchmarks.quality.table import markdown, rows_of, upper
+
+
+@pytest.fixture(scope="module")
+def rows():
+    plan = replace(TINY, sections=tuple(s for s in SECTIONS if s != "real data"))
+    with threadpool_limits(1):
+        return rows_of(list(run(tasks(plan, Ours()))), "ours")
+
+
+def test_every_scenario_has_a_row(rows):
+    named = {(row["section"], row["name"]) for row in rows}
+    assert {("false alarms", "no drift"), ("seasons", "overall, season only")} <= named
+    assert {("immaterial", s.name) for s in IMMATERIAL} | {("detection", s.name) for s in DRIFT} <= named
+    assert {("harm", "covariate shift"), ("harm", "prior shift")} <= named
+    shares = [row["share"] for row in rows if "share" in row]
+    assert all(0 <= share <= 1 for share in shares)
+    text = markdown(rows, ["some peer: could not be installed"])
+    assert text.count("| ours |") == 8 and "some peer: could not be installed" in text
+
+
+def test_small_clear_drifts_are_seen_and_calm_batches_are_not_accused(rows):
+    at = {(row["section"], row["name"]): row for row in rows if row["section"] != "harm"}
+    assert at["detection", "× 1000 in 10 % of the rows"]["share"] == 1
+    assert at["detection", "one normal shifts by 1 sd"]["precision_at_k"] == 1
+    assert at["detection", "overall"]["share"] > 0.5
+    assert at["immaterial", "overall"]["share"] < 0.5
+
+
+def test_what_a_drift_costs_is_known(rows):
+    harm = {row["name"]: row for row in rows if row["section"] == "harm"}
+    assert abs(harm["nothing"]["mean_loss"]) < 0.05
+    assert harm["labels turn where one feature is high"]["mean_loss"] > 0.05
+    # the labels have turned and the features have not: only labels can tell, and it is not held against anyone
+    counted = harm["overall, but for what only labels can show"]
+    assert counted["batches"] == sum(row["batches"] for row in harm.values()) - counted["batches"] - 1 - 8
+
+
+@pytest.mark.parametrize("scenario", [*IMMATERIAL, *DRIFT], ids=lambda s: s.name)
+def test_a_scenario_moves_the_features_it_names_and_no_others(scenario):
+    pool = make_pool(40, 4_000, 3)
+    fresh = np.arange(2_000, 4_000)
+    calm, _ = draw(replace(NO_DRIFT, weight=scenario.weight), pool, fresh, 500, np.random.default_rng(5))
+    moved, drifted = draw(scenario, pool, fresh, 500, np.random.default_rng(5))
+    changed = {name for name in calm.columns if not calm[name].equals(moved[name])}
+    assert changed == set(drifted)
+    assert set(drifted) or scenario.weight is not None
+
+
+def test_without_drift_reference_and_batch_share_no_row():
+    pool = make_pool(10, 3_000, 1)
+    order = np.random.default_rng(0).permutation(3_000)
+    batch, drifted = draw(NO_DRIFT, pool, order[1_000:], 500, np.random.default_rng(1))
+    reference = frame_of(pool.take(order[:1_000]))
+    assert not set(reference["normal_0"]) & set(batch["normal_0"]) and drifted == ()
+
+
+def test_precision_counts_the_culprits_among_the_first():
+    trial = Trial("detection", "x", 40, 200, True, Judgement(True, ("a", "c", "b")), drifted=("a", "b"))
+    assert trial.precision == 0.5
+
+
+def test_the_classic_rule_is_the_textbook_psi():
+    random = np.random.default_rng(2)
+    reference = frame_of({"x": random.normal(size=20_000)})
+    [same, shifted] = Classic().judge(
+        reference, [frame_of({"x": random.normal(size=20_000)}), frame_of({"x": random.normal(1, 1, 20_000)})]
+    )
+    assert (same.alarm, shifted.alarm) == (False, True)
+    # deciles of a unit normal against a shift of one standard deviation, in closed form
+    assert float(shifted.why.removeprefix("PSI ")) == pytest.approx(0.918, abs=0.05)
+
+
+def test_the_upper_bound_is_that_of_clopper_and_pearson():
+    assert upper(0, 1_000) == pytest.approx(1 - 0.05 ** (1 / 1_000))  # closed form without a hit
+    assert upper(5, 5) == 1.0
