@@ -72,7 +72,8 @@ def drifted_table(report: DriftReport, where: str = "") -> list[Block]:
     block, shown = table(
         columns, [(x.feature, x.detail, x.scores, x.severity) for x in lines[:TOP]], right=(2,)
     )
-    rest = more_note(len(lines) - shown, "drifted feature", where)
+    left = sum(line.feature not in NO_FEATURES for line in lines[shown:])
+    rest = more_note(left, "drifted feature", where)
     return [block, context(rest)] if rest else [block]
 
 
