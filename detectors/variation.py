@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _WINDOWS = 20
 _ALPHA = 0.001
-_MOST = 0.5  # more than this is no variation but a reference that itself drifts
+_MOST = 3.0  # PSI of regimes that have next to nothing in common: no variation but other data
 
 
 def with_variation(
@@ -27,7 +27,7 @@ def with_variation(
     """Each feature with the largest effect that a window of the reference has against the rest of it.
 
     Windows are the periods themselves where there are at most 20, else 20 equal runs of rows in their order.
-    Only windows that differ at p <= 0.001 count, and no floor is above 0.5.
+    Only windows that differ at p <= 0.001 count, and no floor is above 3: heavy tails and spikes go up to 2.
     """
     spans = windows(frame[period])
     return {name: _floored(frame[name], part, spans) for name, part in features.items()}
