@@ -46,7 +46,7 @@ class Plan:
     no_drift: dict[tuple[int, int], int]
     season_rows: tuple[int, ...] = (200, 1_000)
     season_batches: int = 20
-    season_kinds: tuple[int, ...] = (0, 1, 2, 3)
+    season_kinds: tuple[int, ...] = (0, 1, 2, 3, 4)
     immaterial_rows: tuple[int, ...] = (200, 1_000, 10_000)
     immaterial_batches: int = 10
     detection_rows: tuple[int, ...] = (200, 1_000)
@@ -69,7 +69,7 @@ SHORT = Plan(
         (40, 100_000): 2,
         (500, 50): 10, (500, 200): 4, (500, 1_000): 2,
     },
-    season_batches=6,
+    season_batches=5,
     immaterial_batches=2,
     detection_batches=3,
     harm_batches=3,

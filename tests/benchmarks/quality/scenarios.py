@@ -325,21 +325,28 @@ class Season:
     features: tuple[str, ...]
 
     def apply(self, columns: Columns, pool: Pool, offsets: np.ndarray) -> None:
-        """Shift the seasonal features; `offsets` of shape (features,) or (rows, features)."""
+        """Move the seasonal features; `offsets` of shape (features,) or (rows, features).
+
+        Normals shift; a quantity with a heavy tail is multiplied, as traffic and sales are, by e^offset.
+        """
         for k, name in enumerate(self.features):
-            columns[name] = columns[name] + pool.scale[name] * np.asarray(offsets)[..., k]
+            offset = np.asarray(offsets)[..., k]
+            if pool.families[name] == "heavy":
+                columns[name] = columns[name] * np.exp(offset)
+            else:
+                columns[name] = columns[name] + pool.scale[name] * offset
 
 
 PERIODS = 20
 
 
 def seasons(pool: Pool, random: np.random.Generator) -> list[Season]:
-    """A cycle whose phases the reference holds; and periods that are drawn anew each time."""
+    """Cycles whose phases the reference holds, weak and strong; and periods that are drawn anew each time."""
     names = tuple(pool.of("normal")[::2] + pool.of("heavy")[:1])
     size, phase = random.uniform(0.2, 0.6, len(names)), random.uniform(0, 2 * np.pi, len(names))
 
-    def cycle(when: np.ndarray) -> np.ndarray:
-        return np.asarray(size * np.sin(2 * np.pi * np.asarray(when)[..., None] + phase))
+    def cycle(when: np.ndarray, strength: float = 1.0) -> np.ndarray:
+        return np.asarray(strength * size * np.sin(2 * np.pi * np.asarray(when)[..., None] + phase))
 
     def even(some: np.random.Generator, periods: tuple[int, ...]) -> np.ndarray:
         return some.uniform(-1, 1, (*periods, len(names))) * size
