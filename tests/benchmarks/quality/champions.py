@@ -52,7 +52,9 @@ class Truth:
         parts = [self.standard(columns, name) for name in self.names]
         total = np.sum([w * np.tanh(z) for w, z in zip(self.weights, parts, strict=True)], axis=0)
         total = total + 0.8 * np.clip(parts[0] * parts[1], -2, 2) + 0.7 * np.cos(1.5 * parts[2])
-        total = total + np.array([self.word_effects.get(word, 0.0) for word in columns["category_1"].tolist()])
+        total = total + np.array(
+            [self.word_effects.get(word, 0.0) for word in columns["category_1"].tolist()]
+        )
         total = total + 0.5 * (columns["zeros_0"] == 0) - self.offset
         blurred = np.where(columns["category_0"] == self.segment, self.blur, 1.0)
         return np.asarray(self.steepness * blurred * total)
@@ -135,7 +137,9 @@ def trained(
     held_x, held_y = typed[held].reset_index(drop=True), labels[held]
     trainer = HistGradientBoosting() if trainer is None else trainer
     model = trainer.fit(train_x, train_y, schema.categorical)
-    baseline = Baseline.fit(train_x, label=LABEL, categorical=schema.categorical, model="benchmark", version="1")
+    baseline = Baseline.fit(
+        train_x, label=LABEL, categorical=schema.categorical, model="benchmark", version="1"
+    )
     parts = list(baseline.features.values())
 
     def champion(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -272,7 +276,9 @@ def _novel(columns: Columns, champion: Champion, size: float, random: np.random.
     hit = random.random(len(columns["category_2"])) < size
     for k, name in enumerate(champion.pool.of("normal")[:6]):
         there = champion.pool.centre[name] + (-1) ** k * 2.2 * champion.pool.scale[name]
-        columns[name] = np.where(hit, there + 0.2 * champion.pool.scale[name] * random.normal(size=len(hit)), columns[name])
+        columns[name] = np.where(
+            hit, there + 0.2 * champion.pool.scale[name] * random.normal(size=len(hit)), columns[name]
+        )
     columns["category_2"] = np.where(hit, "novel", columns["category_2"])
 
 
@@ -292,7 +298,9 @@ COVARIATE = (
     HarmScenario("nothing", "none"),
     HarmScenario("more easy rows", "covariate", (0.1, 0.5), tilt=_easy),
     HarmScenario("more hard rows", "covariate", (0.1, 0.7), tilt=_hard),
-    HarmScenario("rows with other values of features that do not matter", "covariate", (0.3, 0.8), tilt=_irrelevant),
+    HarmScenario(
+        "rows with other values of features that do not matter", "covariate", (0.3, 0.8), tilt=_irrelevant
+    ),
     HarmScenario("rows with other values of features that matter", "covariate", (0.3, 0.8), tilt=_relevant),
     HarmScenario("a hard segment grows", "covariate", (1.0, 3.0), tilt=_segment),
     HarmScenario("features that matter shift", "covariate", (0.3, 1.5), change=_slide),
@@ -302,7 +310,11 @@ OTHERS = (
     HarmScenario("prior shift", "prior", (0.7, 2.0), tilt=_class_one, turned=_more_class_one),
     HarmScenario("an important feature turns to noise", "noise", (0.3, 1.0), change=_gone, follows=False),
     HarmScenario(
-        "rows of a new kind, with a class of their own", "novel", (0.05, 0.3), change=_novel, turned=_novel_labels
+        "rows of a new kind, with a class of their own",
+        "novel",
+        (0.05, 0.3),
+        change=_novel,
+        turned=_novel_labels,
     ),
 )
 CONCEPT = HarmScenario("labels turn where one feature is high", "concept", (0.1, 0.3), turned=_flip)

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from detectors import DriftReport, check
 from detectors.performance import Thresholds, breaches, evaluate
-from tests.benchmarks.quality.champions import CONCEPT, COVARIATE, OTHERS, Champion, HarmBatch, draw, make_champion
+from tests.benchmarks.quality.champions import (
+    CONCEPT,
+    COVARIATE,
+    OTHERS,
+    Champion,
+    HarmBatch,
+    HarmScenario,
+    draw,
+    make_champion,
+)
 from tests.benchmarks.quality.judges import Trial, judged
 from tests.benchmarks.quality.population import frame_of
 
@@ -17,12 +27,17 @@ LABELS = 300  # labelled rows with which a turned concept is looked for
 TOLERATED = 0.02  # points of accuracy below the hold-outs' at which a performance limit is set
 
 
-def harm_chunk(rows: int, batches: int, seed: int) -> list[Trial]:
-    """One champion, and so many batches of each scenario."""
-    champion = make_champion(seed)
+SCENARIOS = (*COVARIATE, *OTHERS, CONCEPT)
+
+
+def harm_chunk(
+    rows: int, batches: int, seed: int, reference: int, scenarios: Sequence[HarmScenario] = SCENARIOS
+) -> list[Trial]:
+    """One champion of a reference of so many rows, and so many batches of each scenario."""
+    champion = make_champion(seed, rows=reference)
     random = np.random.default_rng([seed, 9])
     trials = []
-    for scenario in (*COVARIATE, *OTHERS, CONCEPT):
+    for scenario in scenarios:
         for _ in range(batches):
             batch = draw(scenario, champion, rows, random)
             started = time.perf_counter()
@@ -39,7 +54,11 @@ def harm_chunk(rows: int, batches: int, seed: int) -> list[Trial]:
 def said(report: DriftReport, realised: float) -> dict[str, Any]:
     """What was recommended and estimated, beside the accuracy that the labels give."""
     estimate = report.estimate
-    facts: dict[str, Any] = {"recommendation": report.recommendation, "realised": realised, "estimated": estimate is not None}
+    facts: dict[str, Any] = {
+        "recommendation": report.recommendation,
+        "realised": realised,
+        "estimated": estimate is not None,
+    }
     if estimate is not None:
         facts |= {
             "accuracy": estimate.accuracy,
@@ -53,11 +72,23 @@ def said(report: DriftReport, realised: float) -> dict[str, Any]:
     return facts
 
 
-def trial(name: str, rows: int, report: DriftReport, seconds: float, facts: dict[str, Any], seed: int, features: int = 40) -> Trial:
-    return Trial("harm", name, features, rows, facts["loss"] > 0.03, judged(report, seconds), facts=facts, seed=seed)
+def trial(
+    name: str,
+    rows: int,
+    report: DriftReport,
+    seconds: float,
+    facts: dict[str, Any],
+    seed: int,
+    features: int = 40,
+) -> Trial:
+    return Trial(
+        "harm", name, features, rows, facts["loss"] > 0.03, judged(report, seconds), facts=facts, seed=seed
+    )
 
 
-def _with_labels(unlabelled: Trial, batch: HarmBatch, champion: Champion, random: np.random.Generator) -> Trial:
+def _with_labels(
+    unlabelled: Trial, batch: HarmBatch, champion: Champion, random: np.random.Generator
+) -> Trial:
     """The same batch with some labels at hand, held against the accuracy on the hold-outs less two points."""
     chosen = random.choice(len(batch.labels), min(LABELS, len(batch.labels)), replace=False)
     record = champion.baseline.record
@@ -65,7 +96,12 @@ def _with_labels(unlabelled: Trial, batch: HarmBatch, champion: Champion, random
     limits = Thresholds(record.accuracy - TOLERATED, None, None, None, None)
     broken = breaches(evaluate(batch.labels[chosen], batch.predicted[chosen]), limits)
     advice = "retrain" if broken else unlabelled.facts["recommendation"]
-    facts = {**unlabelled.facts, "family": "concept with labels", "recommendation": advice, "estimated": False}
+    facts = {
+        **unlabelled.facts,
+        "family": "concept with labels",
+        "recommendation": advice,
+        "estimated": False,
+    }
     return Trial(
         "harm", f"{unlabelled.name}, {LABELS} labels", 40, unlabelled.rows, unlabelled.expected,
         unlabelled.judgement, facts=facts, seed=unlabelled.seed,

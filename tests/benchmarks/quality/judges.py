@@ -124,9 +124,7 @@ class Classic:
         shares = {name: _shares(reference[name], reference[name]) for name in features}
         return [self._one(reference, shares, batch) for batch in batches]
 
-    def _one(
-        self, reference: pd.DataFrame, shares: dict[str, np.ndarray], batch: pd.DataFrame
-    ) -> Judgement:
+    def _one(self, reference: pd.DataFrame, shares: dict[str, np.ndarray], batch: pd.DataFrame) -> Judgement:
         started = time.perf_counter()
         scores = {}
         for name, before in shares.items():
@@ -142,7 +140,9 @@ def _shares(reference: pd.Series, values: pd.Series) -> np.ndarray:
     """Of the rows in the reference's deciles, or in its categories; missing cells are left out, as is usual."""
     if reference.dtype == np.float64:
         edges = np.unique(np.nanquantile(reference.to_numpy(), np.linspace(0, 1, 11)))[1:-1]
-        cells = np.bincount(np.searchsorted(edges, values.dropna().to_numpy(), "left"), minlength=len(edges) + 1)
+        cells = np.bincount(
+            np.searchsorted(edges, values.dropna().to_numpy(), "left"), minlength=len(edges) + 1
+        )
     else:
         cells = values.value_counts().reindex(reference.dropna().unique(), fill_value=0).to_numpy()
     return np.asarray(cells / max(1, cells.sum()))

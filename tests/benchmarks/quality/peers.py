@@ -72,14 +72,21 @@ def install(peer: Peer) -> Path:
     if marker.is_file() and marker.read_text() == wanted:
         return python
     home.parent.mkdir(parents=True, exist_ok=True)
-    for command in ([sys.executable, "-m", "venv", str(home)], [str(python), "-m", "pip", "install", "-q", *peer.pins]):
+    for command in (
+        [sys.executable, "-m", "venv", str(home)],
+        [str(python), "-m", "pip", "install", "-q", *peer.pins],
+    ):
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=_INSTALL_SECONDS, check=False)
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=_INSTALL_SECONDS, check=False
+            )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise Unavailable(f"could not be installed: {error}") from None
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise Unavailable(f"could not be installed on Python {sys.version_info[0]}.{sys.version_info[1]}: {last}")
+            raise Unavailable(
+                f"could not be installed on Python {sys.version_info[0]}.{sys.version_info[1]}: {last}"
+            )
     marker.write_text(wanted)
     return python
 
@@ -96,7 +103,11 @@ class PeerJudge:
         python = install(self.peer)
         script = Path(__file__).with_name(self.peer.script)
         self.process = subprocess.Popen(
-            [str(python), str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            [str(python), str(script)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
         )
 
     @property
@@ -155,5 +166,7 @@ class PeerJudge:
 
 
 def _write(frame: pd.DataFrame, path: Path) -> None:
-    plain = {n: frame[n].to_numpy(np.float64) if frame[n].dtype.kind in "fi" else frame[n] for n in frame.columns}
+    plain = {
+        n: frame[n].to_numpy(np.float64) if frame[n].dtype.kind in "fi" else frame[n] for n in frame.columns
+    }
     pd.DataFrame(plain).to_parquet(path)

@@ -21,7 +21,10 @@ from tests.benchmarks.quality.judges import Judge, Trial
 from trainers.base import LabelSpec
 from trainers.schema import learn_schema, typed_features
 
-FOLDER = Path(os.environ.get("DRIFTCATCHER_TEST_DATA", Path(__file__).parents[4] / "shared" / "data")) / "cicids2017"
+FOLDER = (
+    Path(os.environ.get("DRIFTCATCHER_TEST_DATA", Path(__file__).parents[4] / "shared" / "data"))
+    / "cicids2017"
+)
 NOT_FEATURES = (
     "id", "Flow ID", "Src IP", "Src Port", "Dst IP", "Dst Port", "Timestamp", "Attempted Category", "Label",
 )  # fmt: skip
@@ -44,7 +47,9 @@ def _split(random: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
     return known[train], known[~train]
 
 
-def _attacked(rest: pd.DataFrame, attack: str, share: float, rows: int, random: np.random.Generator) -> pd.DataFrame:
+def _attacked(
+    rest: pd.DataFrame, attack: str, share: float, rows: int, random: np.random.Generator
+) -> pd.DataFrame:
     many = round(share * rows)
     return pd.concat(
         [rest.sample(rows - many, random_state=random), flows(attack).sample(many, random_state=random)],
@@ -98,9 +103,16 @@ def real_harm_chunk(rows: int, batches: int, seed: int) -> list[Trial]:
                     else _attacked(rest, attack, share, rows, random)
                 )
                 started = time.perf_counter()
-                report = check(baseline, batch.drop(columns=list(NOT_FEATURES), errors="ignore"), champion=predict)
+                report = check(
+                    baseline, batch.drop(columns=list(NOT_FEATURES), errors="ignore"), champion=predict
+                )
                 seconds, right = time.perf_counter() - started, accuracy(batch)
-                facts = {"family": "real", "loss": before - right, "expected_accuracy": right, **said(report, right)}
+                facts = {
+                    "family": "real",
+                    "loss": before - right,
+                    "expected_accuracy": right,
+                    **said(report, right),
+                }
                 name = f"CIC-IDS2017, {f'{attack} {share:.0%}' if attack else 'held-out flows'}"
                 trials.append(trial(name, rows, report, seconds, facts, seed, len(schema.features)))
     return trials

@@ -11,10 +11,11 @@ from functools import lru_cache, partial
 import numpy as np
 import pandas as pd
 
-from tests.benchmarks.quality.real import FOLDER, real_chunk, real_harm_chunk
-from tests.benchmarks.quality.harm import harm_chunk
+from tests.benchmarks.quality.champions import HarmScenario
+from tests.benchmarks.quality.harm import SCENARIOS, harm_chunk
 from tests.benchmarks.quality.judges import OURS, Judge, Trial
 from tests.benchmarks.quality.population import Pool, frame_of, make_pool
+from tests.benchmarks.quality.real import FOLDER, real_chunk, real_harm_chunk
 from tests.benchmarks.quality.scenarios import DRIFT, IMMATERIAL, NO_DRIFT, PERIODS, Scenario, Season, seasons
 
 REFERENCE_ROWS = 10_000
@@ -35,7 +36,9 @@ class Plan:
         immaterial_rows / immaterial_batches: the same for each immaterial shift.
         detection_rows / detection_batches: the same for each drift.
         champions / harm_rows / harm_batches: models, size and number of batches of each scenario and model.
+        harm_scenarios: what happens to their batches.
         real_rows / real_batches: the same for real data.
+        reference_rows: of seasons and champions; all others have 10,000.
         per_reference: batches that are judged against one reference; then a new one is drawn.
         sections: which of `SECTIONS` are run.
     """
@@ -43,7 +46,7 @@ class Plan:
     no_drift: dict[tuple[int, int], int]
     season_rows: tuple[int, ...] = (200, 1_000)
     season_batches: int = 20
-    season_kinds: tuple[int, ...] = (0, 1, 2, 3)
+    season_kinds: tuple[int, ...] = (0, 1, 2, 3, 4)
     immaterial_rows: tuple[int, ...] = (200, 1_000, 10_000)
     immaterial_batches: int = 10
     detection_rows: tuple[int, ...] = (200, 1_000)
@@ -51,8 +54,10 @@ class Plan:
     champions: int = 2
     harm_rows: int = 1_000
     harm_batches: int = 6
+    harm_scenarios: tuple[HarmScenario, ...] = SCENARIOS
     real_rows: tuple[int, ...] = (50, 200, 1_000, 2_000)
     real_batches: int = 20
+    reference_rows: int = REFERENCE_ROWS
     per_reference: int = 5
     sections: tuple[str, ...] = SECTIONS
 
@@ -64,7 +69,7 @@ SHORT = Plan(
         (40, 100_000): 2,
         (500, 50): 10, (500, 200): 4, (500, 1_000): 2,
     },
-    season_batches=6,
+    season_batches=5,
     immaterial_batches=2,
     detection_batches=3,
     harm_batches=3,
@@ -90,7 +95,7 @@ LONG = Plan(
     per_reference=10,
 )
 TINY = Plan(
-    no_drift={(10, 50): 4, (40, 200): 2},
+    no_drift={(10, 50): 4, (10, 200): 2},
     season_rows=(100,),
     season_batches=1,
     season_kinds=(0,),
@@ -101,8 +106,10 @@ TINY = Plan(
     champions=1,
     harm_rows=150,
     harm_batches=1,
+    harm_scenarios=(SCENARIOS[0], SCENARIOS[2], SCENARIOS[-1]),
     real_rows=(100,),
     real_batches=2,
+    reference_rows=3_000,
     per_reference=2,
 )
 
@@ -117,7 +124,9 @@ def pool_of(features: int, rows: int, seed: int) -> Pool:
     return _pool(features, _SMALL_POOL if rows <= 10_000 else _LARGE_POOL, seed // _REFERENCES_PER_POOL)
 
 
-def draw(scenario: Scenario, pool: Pool, fresh: np.ndarray, rows: int, random: np.random.Generator) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def draw(
+    scenario: Scenario, pool: Pool, fresh: np.ndarray, rows: int, random: np.random.Generator
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """A batch of `fresh` rows to which the scenario has happened, and the features that drifted."""
     if scenario.weight is None:
         chosen = random.choice(fresh, rows, replace=False)
@@ -130,7 +139,13 @@ def draw(scenario: Scenario, pool: Pool, fresh: np.ndarray, rows: int, random: n
 
 
 def scenario_chunk(
-    judge: Judge, section: str, scenarios: Sequence[Scenario], features: int, rows: int, batches: int, seed: int
+    judge: Judge,
+    section: str,
+    scenarios: Sequence[Scenario],
+    features: int,
+    rows: int,
+    batches: int,
+    seed: int,
 ) -> list[Trial]:
     """One reference, and so many batches of each scenario."""
     random = np.random.default_rng([seed, features, rows])
@@ -153,28 +168,37 @@ def scenario_chunk(
     ]
 
 
-def season_chunk(judge: Judge, kind: int, features: int, rows: int, batches: int, seed: int) -> list[Trial]:
-    """One reference of 20 periods; calm batches of another period, and some with a true drift on top."""
+def season_chunk(
+    judge: Judge, kind: int, features: int, size: int, rows: int, batches: int, seed: int
+) -> list[Trial]:
+    """One reference of so many rows in 20 periods; calm batches of another, and some with a true drift on top."""
     random = np.random.default_rng([seed, features, rows, 5, kind])
     pool = pool_of(features, rows, seed)
     season = seasons(pool, random)[kind]
     order = random.permutation(pool.rows)
-    columns = pool.take(order[:REFERENCE_ROWS])
-    period = np.sort(random.integers(0, PERIODS, REFERENCE_ROWS))
+    columns = pool.take(order[:size])
+    period = np.sort(random.integers(0, PERIODS, size))
     season.apply(columns, pool, season.offsets[period])
     reference = frame_of(columns).assign(**{PERIOD: period.astype(np.float64)})
-    fresh = order[REFERENCE_ROWS:]
+    fresh = order[size:]
     calm = [_seasonal(season, pool, fresh, rows, random) for _ in range(batches)]
     moved = [_seasonal(season, pool, fresh, rows, random, on_top=True) for _ in range(max(1, batches // 4))]
     names = [season.name] * len(calm) + ["a shift of 1 sd on top of a season"] * len(moved)
     return [
         Trial("seasons", name, features, rows, k >= len(calm), judgement, seed=seed)
-        for k, (name, judgement) in enumerate(zip(names, judge.judge(reference, calm + moved, PERIOD), strict=True))
+        for k, (name, judgement) in enumerate(
+            zip(names, judge.judge(reference, calm + moved, PERIOD), strict=True)
+        )
     ]
 
 
 def _seasonal(
-    season: Season, pool: Pool, fresh: np.ndarray, rows: int, random: np.random.Generator, on_top: bool = False
+    season: Season,
+    pool: Pool,
+    fresh: np.ndarray,
+    rows: int,
+    random: np.random.Generator,
+    on_top: bool = False,
 ) -> pd.DataFrame:
     columns = pool.take(random.choice(fresh, rows, replace=False))
     season.apply(columns, pool, season.batch(random))
@@ -199,12 +223,16 @@ def tasks(plan: Plan, judge: Judge, seed: int = 1) -> list[Task]:
     if "false alarms" in plan.sections:
         for (features, rows), batches in plan.no_drift.items():
             for number, some in spread(batches):
-                found.append(partial(scenario_chunk, judge, "false alarms", (NO_DRIFT,), features, rows, some, number))
+                found.append(
+                    partial(scenario_chunk, judge, "false alarms", (NO_DRIFT,), features, rows, some, number)
+                )
     if "seasons" in plan.sections:
         for rows in plan.season_rows:
             for kind in plan.season_kinds:
                 for number, some in spread(plan.season_batches):
-                    found.append(partial(season_chunk, judge, kind, 40, rows, some, number))
+                    found.append(
+                        partial(season_chunk, judge, kind, 40, plan.reference_rows, rows, some, number)
+                    )
     for section, scenarios, sizes, batches in (
         ("immaterial", IMMATERIAL, plan.immaterial_rows, plan.immaterial_batches),
         ("detection", DRIFT, plan.detection_rows, plan.detection_batches),
@@ -212,13 +240,28 @@ def tasks(plan: Plan, judge: Judge, seed: int = 1) -> list[Task]:
         if section in plan.sections:
             for rows in sizes:
                 for number in range(batches):  # a reference for each round of all scenarios
-                    found.append(partial(scenario_chunk, judge, section, scenarios, 40, rows, 1, seed * 10_000 + number))
+                    found.append(
+                        partial(
+                            scenario_chunk, judge, section, scenarios, 40, rows, 1, seed * 10_000 + number
+                        )
+                    )
     if judge.name == OURS and "harm" in plan.sections:
         for number in range(plan.champions):
-            found.append(partial(harm_chunk, plan.harm_rows, plan.harm_batches, seed * 10_000 + number))
+            found.append(
+                partial(
+                    harm_chunk,
+                    plan.harm_rows,
+                    plan.harm_batches,
+                    seed * 10_000 + number,
+                    plan.reference_rows,
+                    plan.harm_scenarios,
+                )
+            )
         if FOLDER.is_dir() and "real data" in plan.sections:
             for number in range(max(1, plan.champions // 3)):
-                found.append(partial(real_harm_chunk, plan.harm_rows, plan.harm_batches, seed * 10_000 + number))
+                found.append(
+                    partial(real_harm_chunk, plan.harm_rows, plan.harm_batches, seed * 10_000 + number)
+                )
     if "real data" in plan.sections and FOLDER.is_dir():
         for rows in plan.real_rows:
             for number, some in spread(plan.real_batches):
@@ -230,7 +273,9 @@ def _call(task: Task) -> list[Trial]:
     return task()
 
 
-def run(todo: Sequence[Task], jobs: int = 1, told: Callable[[str], None] = lambda text: None) -> Iterable[Trial]:
+def run(
+    todo: Sequence[Task], jobs: int = 1, told: Callable[[str], None] = lambda text: None
+) -> Iterable[Trial]:
     """The trials of all tasks, as they are finished, in the order of the tasks."""
     started = time.monotonic()
     if jobs <= 1:

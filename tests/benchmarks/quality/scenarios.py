@@ -79,7 +79,9 @@ def category_mix(lost: float, most: int = 1) -> Change:
         names = [name for name in ("category_0", "category_1", "category_2") if name in pool.families]
         chosen = _pick(random, names if most > 1 else names[:2], most)
         for name in chosen:
-            words = sorted({word for word in pool.columns[name][:2000].tolist() if word not in (None, "v000")})
+            words = sorted(
+                {word for word in pool.columns[name][:2000].tolist() if word not in (None, "v000")}
+            )
             hit = (columns[name] == "v000") & (random.random(len(columns[name])) < lost)
             other = np.array(words, dtype=object)[random.integers(0, len(words), len(hit))]
             columns[name] = np.where(hit, other, columns[name])
@@ -254,7 +256,9 @@ def prior(pool: Pool) -> np.ndarray:
     """A class that 30 % of the rows are of, by the first three normals and chance, becomes 60 %."""
     standard = [(pool.columns[n] - pool.centre[n]) / pool.scale[n] for n in pool.of("normal")[:3]]
     signs = [np.sign(np.dot(standard[0], z)) for z in standard]  # none undoes another
-    score = np.sum([s * z for s, z in zip(signs, standard, strict=True)], axis=0) + np.random.default_rng(0).normal(size=pool.rows)
+    score = np.sum([s * z for s, z in zip(signs, standard, strict=True)], axis=0) + np.random.default_rng(
+        0
+    ).normal(size=pool.rows)
     return np.where(score > np.quantile(score, 0.7), 0.6 / 0.3, 0.4 / 0.7)
 
 
@@ -321,21 +325,28 @@ class Season:
     features: tuple[str, ...]
 
     def apply(self, columns: Columns, pool: Pool, offsets: np.ndarray) -> None:
-        """Shift the seasonal features; `offsets` of shape (features,) or (rows, features)."""
+        """Move the seasonal features; `offsets` of shape (features,) or (rows, features).
+
+        Normals shift; a quantity with a heavy tail is multiplied, as traffic and sales are, by e^offset.
+        """
         for k, name in enumerate(self.features):
-            columns[name] = columns[name] + pool.scale[name] * np.asarray(offsets)[..., k]
+            offset = np.asarray(offsets)[..., k]
+            if pool.families[name] == "heavy":
+                columns[name] = columns[name] * np.exp(offset)
+            else:
+                columns[name] = columns[name] + pool.scale[name] * offset
 
 
 PERIODS = 20
 
 
 def seasons(pool: Pool, random: np.random.Generator) -> list[Season]:
-    """A cycle whose phases the reference holds; and periods that are drawn anew each time."""
+    """Cycles whose phases the reference holds, weak and strong; and periods that are drawn anew each time."""
     names = tuple(pool.of("normal")[::2] + pool.of("heavy")[:1])
     size, phase = random.uniform(0.2, 0.6, len(names)), random.uniform(0, 2 * np.pi, len(names))
 
-    def cycle(when: np.ndarray) -> np.ndarray:
-        return np.asarray(size * np.sin(2 * np.pi * np.asarray(when)[..., None] + phase))
+    def cycle(when: np.ndarray, strength: float = 1.0) -> np.ndarray:
+        return np.asarray(strength * size * np.sin(2 * np.pi * np.asarray(when)[..., None] + phase))
 
     def even(some: np.random.Generator, periods: tuple[int, ...]) -> np.ndarray:
         return some.uniform(-1, 1, (*periods, len(names))) * size
@@ -348,5 +359,7 @@ def seasons(pool: Pool, random: np.random.Generator) -> list[Season]:
         Season("a cycle, a phase that the reference holds", cycle(at), lambda r: cycle(r.choice(at)), names),
         Season("a cycle, a phase in between", cycle(at), lambda r: cycle(r.random()), names),
         Season("periods drawn evenly, a new one", even(random, (PERIODS,)), lambda r: even(r, ()), names),
-        Season("periods drawn normally, a new one", normal(random, (PERIODS,)), lambda r: normal(r, ()), names),
+        Season(
+            "periods drawn normally, a new one", normal(random, (PERIODS,)), lambda r: normal(r, ()), names
+        ),
     ]

@@ -66,7 +66,9 @@ def _harm(who: str, trials: Sequence[Trial]) -> list[Row]:
         found.append(_decisions(who, key[0], [t for t in trials if (t.name, t.facts["family"]) == key]))
     counted = [t for t in trials if t.facts["family"] not in _BLIND]
     found.append(_decisions(who, "overall, but for what only labels can show", counted))
-    found.append(_decisions(who, "covariate shift", [t for t in trials if t.facts["family"] in ("covariate", "none")]))
+    found.append(
+        _decisions(who, "covariate shift", [t for t in trials if t.facts["family"] in ("covariate", "none")])
+    )
     return found
 
 
@@ -200,7 +202,9 @@ def promises(rows: Sequence[Row]) -> list[list[str]]:
 
     found: list[list[str]] = []
 
-    def add(what: str, target: str, value: float | None, holds: bool, note: str = "", points: bool = False) -> None:
+    def add(
+        what: str, target: str, value: float | None, holds: bool, note: str = "", points: bool = False
+    ) -> None:
         if value is not None:
             shown = f"{100 * value:.2f} points" if points else f"{100 * value:.1f} %"
             found.append([what, target, f"{shown}{note}", "yes" if holds else "**no**"])
@@ -225,11 +229,23 @@ def promises(rows: Sequence[Row]) -> list[list[str]]:
         add("precision@k, n = 1,000", "≥ 95 %", value, value is not None and value >= 0.95)
     for row in pick("harm", "overall, but for what only labels can show"):
         value, other = row["lose_3_label_or_retrain"], row["lose_less_1_retrain"]
-        add("label or retrain where > 3 points are lost", "≥ 95 %", value, (value or 0) >= 0.95, f" of {row['lose_3']}")
+        add(
+            "label or retrain where > 3 points are lost",
+            "≥ 95 %",
+            value,
+            (value or 0) >= 0.95,
+            f" of {row['lose_3']}",
+        )
         add("retrain where < 1 is lost", "≤ 2 %", other, (other or 0) <= 0.02, f" of {row['lose_less_1']}")
     for row in pick("harm", "covariate shift"):
         error, covered = row["error"], row["covered"]
-        add("error of the estimate, covariate shift", "≤ 1.5 points", error, (error or 0) <= 0.015, points=True)
+        add(
+            "error of the estimate, covariate shift",
+            "≤ 1.5 points",
+            error,
+            (error or 0) <= 0.015,
+            points=True,
+        )
         add("its 95 % interval covers", "≥ 90 %", covered, (covered or 0) >= 0.90)
     return found
 
