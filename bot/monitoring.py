@@ -19,6 +19,7 @@ from bot.inbox import Inbox, InboxFile, Stamp, Unreadable, stamp_of
 from bot.labelling import waiting
 from detectors.baseline import Baseline, profile_batch
 from detectors.errors import DataError
+from detectors.findings import only_joint
 from detectors.profile import Profile
 from detectors.recommendation import recommend
 from detectors.report import DriftReport
@@ -128,7 +129,13 @@ class Monitoring:
         report = batch.report
         if report is None or report.verdict != "drift":
             return batch
-        advice = recommend(report.verdict, model.judging(), self._labelled_rows(model), report.estimate)
+        advice = recommend(
+            report.verdict,
+            model.judging(),
+            self._labelled_rows(model),
+            report.estimate,
+            joint_only=only_joint(report.features),
+        )
         return replace(batch, report=replace(report, recommendation=advice))
 
     def _labelled_rows(self, model: ModelSection) -> int:

@@ -15,6 +15,10 @@ LEAST_RECORD = 300  # rows of a track record below which nothing is estimated
 _Z = 1.959964  # of a 95 % interval
 _EDGE = 1e-6  # scores of exactly 0 and 1 have no logit
 _MOST_OUTSIDE = 0.10
+_REGRESSED = 1_000  # rows of a record that teach a regression of the error on the features something
+# What makes rows hard shows only partly in score and features: over synthetic champions with known truth the
+# accuracy moved up to 1.5 times as far as any form saw, in either direction.
+_UNSEEN_PART = 0.5
 _CHANCE = 0.005  # of rows that a domain classifier calls strange without reason
 
 
@@ -74,8 +78,9 @@ def estimate(
     Each row has a probability e of being predicted rightly. The estimate is the accuracy on the hold-outs plus
     the difference of the mean e between batch and hold-outs, so that a model that is over-confident everywhere
     is not believed. e comes in three forms: scores calibrated by a logistic curve (Platt), by an isotonic
-    one, and a regression of being right on score and features. The first is the estimate; the interval spans
-    all three and 1.96 standard errors, of the hold-outs' finite number and of the batch's own.
+    one, and a regression of being right on score and features. The last is the estimate where the record has
+    1,000 rows, else the first; the interval spans all three, half as far again on the side to which they moved,
+    and 1.96 standard errors, of the hold-outs' finite number and of the batch's own.
 
     Args:
         record: of the model on its hold-outs.
@@ -91,31 +96,27 @@ def estimate(
     if record.rows.rows < LEAST_RECORD or not rows.rows:
         return None
     reference, right = record.accuracy, record.right.astype(np.float64)
-    forms = []
-    chances = {}
-    for name, curve in (("platt", _platt), ("isotonic", _isotonic)):
-        before, after = (
-            _calibrated(curve, record, record.score),
-            _calibrated(curve, record, score),
-        )
-        chances[name] = after
-        forms.append((_right(before, record.predicted), _right(after, predicted)))
-    forms.append(_regressed(replace(record, rows=record.rows.of(rows.features)), rows, predicted, score))
-    estimates = [reference + float(after.mean() - before.mean()) for before, after in forms]
-    before, after = forms[0]
+    known = record.rows.of(rows.features)
+    platt = _calibrated(_platt, record, record.score), _calibrated(_platt, record, score)
+    isotonic = _calibrated(_isotonic, record, record.score), _calibrated(_isotonic, record, score)
+    before, after = (_right(p, said) for p, said in zip(platt, (record.predicted, predicted), strict=True))
+    forms = [
+        (before, after),
+        (_right(isotonic[0], record.predicted), _right(isotonic[1], predicted)),
+        _regressed(replace(record, rows=known), rows, predicted, score),
+    ]
+    moves = [float(e.mean() - usual.mean()) for usual, e in forms]
+    move = moves[2] if known.rows >= _REGRESSED else moves[0]
     spread = max(float(np.var(right - before)), 1 / (len(right) + 2))  # a record without mistakes is no proof
     error = math.sqrt(spread / len(right) + float((after * (1 - after)).mean()) / len(after))
-    away = _outside(record.rows.of(rows.features), rows, strange)
     return Estimate(
-        accuracy=_share(estimates[0]),
-        low=_share(min(estimates) - _Z * error),
-        high=_share(max(estimates) + _Z * error),
+        accuracy=_share(reference + move),
+        low=_share(reference + (1 + _UNSEEN_PART) * min(0.0, *moves) + max(0.0, min(moves)) - _Z * error),
+        high=_share(reference + (1 + _UNSEEN_PART) * max(0.0, *moves) + min(0.0, max(moves)) + _Z * error),
         reference=reference,
         rows=rows.rows,
-        outside=away,
-        **_precision_and_recall(
-            record, predicted, _calibrated(_platt, record, record.score), chances["platt"]
-        ),
+        outside=_outside(known, rows, strange),
+        **_precision_and_recall(record, predicted, *platt),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from detectors.profile import FeatureProfile
 
 TOGETHER = "(all features together)"  # the name of what a whole-table detector finds
+LEADING = "(most important features together)"  # of those that the champion relies on
+JOINT = (TOGETHER, LEADING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +95,19 @@ def measure(
 
 
 def measure_together(
-    reference: CodedRows, current: CodedRows, detectors: Sequence[AnyDetector], policy: Policy
+    reference: CodedRows,
+    current: CodedRows,
+    detectors: Sequence[AnyDetector],
+    policy: Policy,
+    name: str = TOGETHER,
 ) -> Measured:
-    """Ask every whole-table detector."""
+    """Ask every whole-table detector; `name` is that of its finding."""
     found = Measured([], [], set())
     for detector in (d for d in detectors if isinstance(d, TableDetector)):
         try:
             score = detector.score_table(reference, current)
             if score is not None:
-                found.findings.append(_finding(TOGETHER, detector, score, policy))
+                found.findings.append(_finding(name, detector, score, policy))
         except Exception as error:  # noqa: BLE001 - a third party's code: what it raises is reported
             found.errors.append(
                 f"detector {detector_name(detector)} failed on the whole table: {type(error).__name__}: {error}"
@@ -119,6 +125,12 @@ def _finding(name: str, detector: AnyDetector, score: Score, policy: Policy) -> 
         moderate=detector.moderate if own.moderate is None else own.moderate,
         significant=detector.significant if own.significant is None else own.significant,
     )
+
+
+def only_joint(drifts: Iterable[FeatureDrift]) -> bool:
+    """Whether something drifted, and no single feature did."""
+    drifted = [drift.feature in JOINT for drift in drifts if drift.drifted]
+    return bool(drifted) and all(drifted)
 
 
 def detector_name(detector: AnyDetector) -> str:

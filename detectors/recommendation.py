@@ -14,13 +14,21 @@ _NOTICEABLE = 0.01
 
 
 def recommend(
-    verdict: Verdict, policy: Policy, labelled_rows: int, estimate: Estimate | None = None
+    verdict: Verdict,
+    policy: Policy,
+    labelled_rows: int,
+    estimate: Estimate | None = None,
+    *,
+    joint_only: bool = False,
 ) -> Recommendation:
     """none, investigate, label or retrain.
 
     retrain: harm is estimated, or significant drift for which labelled rows are at hand. label: significant
     drift whose harm is not known without labels, or moderate drift that may have harmed. A good estimate turns
     retrain into label, never into nothing: it cannot see labels that have changed their meaning.
+
+    `joint_only`: no single feature has drifted, but how they go together has. What the model makes of that its
+    scores do not tell, so a good estimate counts for nothing.
     """
     if policy.kind == "classic":
         return "retrain" if verdict == "drift" else "investigate" if _noticed(verdict) else "none"
@@ -28,6 +36,8 @@ def recommend(
         return "investigate" if _noticed(verdict) else "none"
     if estimate is not None and estimate.valid and estimate.harm:
         return "retrain"
+    if joint_only:
+        return "retrain" if verdict == "drift" and labelled_rows > 0 else "label"
     if verdict == "drift":
         harmless = estimate is not None and estimate.harmless
         return "retrain" if labelled_rows > 0 and not harmless else "label"

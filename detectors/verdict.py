@@ -14,7 +14,16 @@ from detectors.base import AnyDetector
 from detectors.baseline import Baseline
 from detectors.codes import CodedRows, coded, shuffled_order
 from detectors.feed import find_faults
-from detectors.findings import TOGETHER, Finding, Measured, detector_name, measure, measure_together
+from detectors.findings import (
+    JOINT,
+    LEADING,
+    Finding,
+    Measured,
+    detector_name,
+    measure,
+    measure_together,
+    only_joint,
+)
 from detectors.policy import Policy
 from detectors.profile import FeatureProfile, Profile
 from detectors.psi import PSI
@@ -28,6 +37,8 @@ if TYPE_CHECKING:
     from detectors.estimated_performance import Estimate
 
 _RANK: Mapping[Severity, int] = MappingProxyType({"none": 0, "moderate": 1, "significant": 2})
+_LAST = (PREDICTION, *JOINT)  # among what drifted: after the features that say why
+_LEADING = 8  # features that the champion relies on most, and that are looked at together by themselves
 _LEAST_RECORD = 200  # hold-out rows below which a drift of the model's score is not asked for
 
 
@@ -83,7 +94,7 @@ def judge(
     elif unmeasured and verdict == "stable" and policy.kind == "calibrated":
         verdict = "insufficient_data"  # what was not measured is not known to be stable
         errors.append(f"{len(unmeasured)} of {len(features)} features were not measured: there is no verdict")
-    advice = recommend(verdict, policy, labelled_rows, estimate)
+    advice = recommend(verdict, policy, labelled_rows, estimate, joint_only=only_joint(drifts))
     if not broken and (not drifts or (unmeasured and verdict == "insufficient_data")):
         advice = "investigate"
     return DriftReport(
@@ -137,8 +148,23 @@ def _measure(
     found = measure(references, currents, detectors, policy)
     if rows is None or baseline.table is None or plain:
         return found
-    joint = measure_together(baseline.table.of(rows.features), rows, detectors, policy)
-    return Measured(found.findings + joint.findings, found.errors + joint.errors, found.failed)
+    together = [measure_together(baseline.table.of(rows.features), rows, detectors, policy)]
+    if leading := _leading(baseline, rows.features):
+        # among many features a correlation that matters is easily lost
+        few = (baseline.table.of(leading), rows.of(leading))
+        together.append(measure_together(*few, detectors, policy, LEADING))
+    errors = dict.fromkeys(error for joint in together for error in joint.errors)
+    findings = [finding for joint in together for finding in joint.findings]
+    return Measured(found.findings + findings, [*found.errors, *errors], found.failed)
+
+
+def _leading(baseline: Baseline, features: Sequence[str]) -> list[str]:
+    """The features that the champion relies on most; none where they are nearly all."""
+    if baseline.record is None or len(features) <= 2 * _LEADING:
+        return []
+    importance = baseline.record.importance
+    ordered = sorted((n for n in features if importance.get(n, 0.0) > 0), key=lambda n: -importance[n])
+    return ordered[:_LEADING] if len(ordered) > 1 else []
 
 
 def _severities(
@@ -157,9 +183,9 @@ def _severities(
         return "significant" if size > finding.significant else "moderate"
 
     worst = {k: severity(f, r) for k, (f, r) in enumerate(zip(findings, real, strict=True))}
-    alone = [_RANK[worst[k]] for k, f in enumerate(findings) if f.feature != TOGETHER]
+    alone = [_RANK[worst[k]] for k, f in enumerate(findings) if f.feature not in JOINT]
     for k, finding in enumerate(findings):  # all features together say something new only where they say more
-        if finding.feature == TOGETHER and _RANK[worst[k]] <= max(alone, default=0):
+        if finding.feature in JOINT and _RANK[worst[k]] <= max(alone, default=0):
             worst[k] = "none"
     rated = [(f, f.drift(worst[k])) for k, f in enumerate(findings)]
     effects: dict[str, float] = {}
@@ -170,11 +196,7 @@ def _severities(
 
     def place(pair: tuple[Finding, FeatureDrift]) -> tuple[bool, int, float, float]:
         finding, drift = pair
-        kind = (
-            (PREDICTION, TOGETHER).index(finding.feature) + 1
-            if finding.feature in (PREDICTION, TOGETHER)
-            else 0
-        )
+        kind = _LAST.index(finding.feature) + 1 if finding.feature in _LAST else 0
         return not drift.drifted, kind * drift.drifted, -shares.get(finding.feature, 0.0), -finding.relative
 
     rated.sort(key=place)
@@ -187,7 +209,7 @@ def _significant(findings: Sequence[Finding], policy: Policy) -> list[bool]:
     for alpha, together in ((policy.alpha, False), (policy.joint_alpha, True)):
         scaled: list[tuple[float, int]] = []
         for i, f in enumerate(findings):
-            if f.score.p_value is not None and (f.feature == TOGETHER) is together:
+            if f.score.p_value is not None and (f.feature in JOINT) is together:
                 own = policy.of(f.feature).alpha
                 scaled.append((f.score.p_value * (alpha / own if own else 1.0), i))
         for i in _passing(scaled, alpha, policy.correction == "holm"):

@@ -9,7 +9,7 @@ from pathlib import PurePath
 from bot.sentences import cause_lines, estimate_lines
 from bot.slack.blocks import Block, Message, clip, context, header, more_note, section, table, verbatim
 from bot.slack.text import bullets, clean, count, escape, file_name, listed, name, probability, score, when
-from detectors.findings import TOGETHER
+from detectors.findings import JOINT
 from detectors.report import DriftReport, FeatureDrift
 from detectors.track_record import PREDICTION
 from state.records import OURS, Batch
@@ -19,7 +19,7 @@ PSI_LEGEND = (
     "PSI (population stability index) says how far a feature has moved from the baseline: "
     "0 is not at all, above 0.2 is a lot."
 )
-NO_FEATURES = frozenset({PREDICTION, TOGETHER})  # findings that are about no single feature
+NO_FEATURES = frozenset({PREDICTION, *JOINT})  # findings that are about no single feature
 TOP = 6  # features in a message; all are in Details
 
 
