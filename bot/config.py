@@ -28,7 +28,7 @@ from pydantic import (
 
 from bot.plugins import PluginError, load_detector, load_trainer
 from bot.times import interval_or_cron, parse_duration
-from detectors.base import Detector
+from detectors.base import AnyDetector
 from detectors.performance import Thresholds
 from detectors.policy import FeaturePolicy, Policy
 from trainers.base import Gate, LabelSpec, Trainer
@@ -185,7 +185,7 @@ class ModelSection(_Section):
             raise ValueError(f'"{self.label.column}" is the label: take it out of ignore')
         return self
 
-    def load_detectors(self) -> tuple[Detector, ...]:
+    def load_detectors(self) -> tuple[AnyDetector, ...]:
         """The configured detectors, made with their parameters."""
         return tuple(
             load_detector(params.get("use", name), {k: v for k, v in params.items() if k != "use"})

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from detectors.base import Detector
+from detectors.base import AnyDetector, Detector, TableDetector
 from trainers.base import Trainer
 
 DETECTORS = "driftcatcher.detectors"
@@ -59,12 +59,13 @@ def _make(group: str, name: str, params: Mapping[str, Any]) -> Any:
         raise PluginError(f'"{name}" refuses its parameters: {error} (it takes: {listed})') from error
 
 
-def load_detector(name: str, params: Mapping[str, Any]) -> Detector:
+def load_detector(name: str, params: Mapping[str, Any]) -> AnyDetector:
     """A detector made with its parameters. PluginError if it is unknown, broken or not a detector."""
     made = _make(DETECTORS, name, params)
-    if not isinstance(made, Detector):
+    if not isinstance(made, Detector | TableDetector):
         raise PluginError(
-            f'"{name}" is no detector: it needs name, moderate, significant and score(reference, current)'
+            f'"{name}" is no detector: it needs name, moderate, significant and score(reference, current) '
+            "(or score_table for all features together)"
         )
     limits = (made.moderate, made.significant)
     if not all(isinstance(limit, (int, float)) for limit in limits) or not 0 <= limits[0] <= limits[1]:
