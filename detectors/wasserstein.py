@@ -157,7 +157,9 @@ def _steps(points: np.ndarray) -> np.ndarray:
     """Indices of at most 40 distinct points, the first and the last among them."""
     distinct = np.flatnonzero(np.diff(points, prepend=-np.inf) > 0)
     distinct = np.append(distinct[:-1], len(points) - 1) if len(distinct) > 1 else distinct
-    return distinct[np.unique(np.linspace(0, len(distinct) - 1, _POINTS).round().astype(np.int64))]
+    ranks = np.unique(np.linspace(0, len(distinct) - 1, _POINTS).round().astype(np.int64))
+    steps: np.ndarray = distinct[ranks]
+    return steps
 
 
 def _counts(part: FeatureProfile, steps: np.ndarray) -> np.ndarray:
