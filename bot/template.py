@@ -35,6 +35,7 @@ schedule = "1h"                   # or cron, in UTC: "0 7 * * 1-5"
 
 policy = "calibrated"             # or "classic": mean PSI > 0.1 alerts, > 0.2 recommends a retrain
 # alpha = 0.006                   # calibrated: family-wise error over all features (Holm)
+# creep = false                   # do not warn of what moves slowly, below the threshold in each batch
 alert_on = "warning"              # or "drift": alert on significant drift only
 alert_cooldown = "6h"
 retrain_cooldown = "24h"
@@ -51,7 +52,9 @@ negative = ["0"]                  # these values are class 0; everything else is
 moderate = 0.1
 significant = 0.2
 
-# [models.detectors.ks]           # Kolmogorov–Smirnov beside PSI, under the same correction
+# [models.detectors.ks]           # Kolmogorov–Smirnov beside PSI, under the same correction; there are also
+#                                 # chi_square, jensen_shannon, wasserstein, missing_share, unseen_category,
+#                                 # out_of_range and domain_classifier (see `driftcatcher detectors`)
 
 # [models.features."Dst Port"]    # thresholds of one feature
 # moderate = 0.2

@@ -47,7 +47,7 @@ def creeping(
 
     One-sided CUSUM of z = Phi^-1(1 - p): S = max(0, S + z - k), k = 1/2. There is an alarm where S reaches
     h, at least three batches after it has left zero, and the mean effect of the newest three exceeds half of the
-    moderate threshold. S then starts anew, and the feature creeps until that mean is back at or below the half.
+    moderate threshold. S then starts anew, and the feature creeps until that mean is at or below a quarter.
     h comes from Siegmund's approximation of the average run length, for all features of the newest batch
     together. No batch adds more than h/3, so one strange batch is no creep; and S is held at h while the effect
     is too small, so what is over is forgotten within some batches.
@@ -86,8 +86,8 @@ def decision_limit(run_length: float, allowance: float = ALLOWANCE) -> float:
 
     Tabulated for k = 1/2 (Montgomery, Introduction to Statistical Quality Control): 335 at h = 4, 930 at h = 5.
 
-    >>> round(decision_limit(335), 2), round(decision_limit(930), 2)
-    (4.0, 4.99)
+    >>> round(decision_limit(335), 1), round(decision_limit(930), 1)
+    (4.0, 5.0)
     """
     low, high = 0.0, 1_000.0
     for _ in range(80):
@@ -114,9 +114,9 @@ def _follow(
     newest: deque[float] = deque(maxlen=LEAST_BATCHES)
     for i, (p, effect) in series:
         newest.append(effect)
-        lasting = fmean(newest) > floor
+        mean = fmean(newest)
         if alarm is not None:
-            if lasting:
+            if mean > floor / 2:  # lower than what raised it: an effect about the floor does not come and go
                 continue
             alarm = None
         if total == 0.0:
@@ -124,7 +124,7 @@ def _follow(
         total = max(0.0, total + min(_deviate(p), limit / LEAST_BATCHES + ALLOWANCE) - ALLOWANCE)
         batches += 1
         if total >= limit * (1 - 1e-9):
-            if lasting and batches >= LEAST_BATCHES:
+            if mean > floor and batches >= LEAST_BATCHES:
                 alarm, total = (began, total), 0.0
             total = min(total, limit)
     return None if alarm is None else (*alarm, fmean(newest))

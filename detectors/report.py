@@ -60,6 +60,7 @@ class DriftReport:
         unmeasured: features that no detector could measure, since each that was asked failed.
         estimate: what the batch has probably cost the model; None where the champion did not score it.
         causes: the drifted features, those that moved together as one, largest contribution first.
+        creeping: features that no batch alone shows, but this and earlier ones together; `notes` say since when.
     """
 
     verdict: Verdict
@@ -75,6 +76,7 @@ class DriftReport:
     unmeasured: tuple[str, ...] = ()
     estimate: Estimate | None = None
     causes: tuple[Cause, ...] = ()
+    creeping: tuple[str, ...] = ()
 
     @property
     def drifted(self) -> tuple[FeatureDrift, ...]:
@@ -92,7 +94,7 @@ class DriftReport:
         from detectors.estimated_performance import Estimate
 
         features = tuple(FeatureDrift(**f) for f in data["features"])
-        lists = {k: tuple(data.get(k, ())) for k in ("errors", "notes", "unmeasured")}
+        lists = {k: tuple(data.get(k, ())) for k in ("errors", "notes", "unmeasured", "creeping")}
         causes = tuple(Cause(**{**c, "features": tuple(c["features"])}) for c in data.get("causes", ()))
         estimate = Estimate(**data["estimate"]) if data.get("estimate") else None
         return cls(**{**data, **lists, "features": features, "causes": causes, "estimate": estimate})

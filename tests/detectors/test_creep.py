@@ -92,8 +92,8 @@ def test_three_batches_are_the_fewest_and_one_strange_batch_is_none():
 
 
 def test_a_small_effect_is_no_creep_however_significant():
-    assert not creeping(history(*[(1e-9, 0.05)] * 40), MODERATE)
-    assert creeping(history(*[(1e-9, 0.051)] * 40), MODERATE)
+    assert not creeping(history(*[(1e-9, 0.0499)] * 40), MODERATE)
+    assert creeping(history(*[(1e-9, 0.0501)] * 40), MODERATE)
 
 
 def test_the_alarm_lasts_as_long_as_the_effect_and_starts_anew_after_it():
