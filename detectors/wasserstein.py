@@ -14,8 +14,8 @@ from detectors.significance import batch_rows
 
 _FAR = 5.0  # standard deviations from the median beyond which a value counts as that far
 _POINTS = 40  # of the grid that the p-value is simulated on
-_PLAIN, _TILTED = 200, 400
-_ENOUGH = 20  # exceedances after which plain simulation is exact enough
+_BLOCK, _PLAIN, _TILTED = 50, 200, 400  # draws
+_ENOUGH = 20  # exceedances after which plain simulation may stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,8 @@ class Wasserstein:
     References:
         Ramdas, García Trillos and Cuturi, "On Wasserstein two-sample testing", Entropy 19 (2017); del Barrio,
         Giné and Matrán, Ann. Probab. 27 (1999); Johns, "Importance sampling for bootstrap confidence
-        intervals", JASA 83 (1988); Owen and Zhou, "Safe and effective importance sampling", JASA 95 (2000).
+        intervals", JASA 83 (1988); Besag and Clifford, "Sequential Monte Carlo p-values",
+        Biometrika 78 (1991); Owen and Zhou, "Safe and effective importance sampling", JASA 95 (2000).
     """
 
     moderate: float = 0.316
@@ -164,7 +165,7 @@ def _steps(points: np.ndarray) -> np.ndarray:
 
 def _counts(part: FeatureProfile, steps: np.ndarray) -> np.ndarray:
     """Rows up to the first point, up to each following one, the last with all that lie above; shape (steps,)."""
-    counts = np.diff(part.at_most[steps], prepend=0)
+    counts: np.ndarray = np.diff(part.at_most[steps], prepend=0)
     counts[-1] = part.filled - part.at_most[steps][-2] if len(steps) > 1 else part.filled
     return counts
 
@@ -174,10 +175,12 @@ def _simulated(
 ) -> float:
     """P that two samples of m and n rows with these shares at these points have W >= gap."""
     draws = _Draws(shares, at, m, n, random)
-    plain, _ = draws.of(_PLAIN, 0.0)
-    hits = int((plain >= gap * (1 - 1e-9)).sum())
-    if hits >= _ENOUGH:
-        return (hits + 1) / (_PLAIN + 1)
+    plain = np.empty(0)
+    while len(plain) < _PLAIN:
+        plain = np.append(plain, draws.of(_BLOCK, 0.0)[0])
+        hits = np.flatnonzero(plain >= gap * (1 - 1e-9))
+        if len(hits) >= _ENOUGH:  # Besag and Clifford: h over the number of draws up to the h-th hit is exact
+            return _ENOUGH / (int(hits[_ENOUGH - 1]) + 1)
     parts = [draws.of(_PLAIN, 0.0), draws.of(_TILTED, gap), draws.of(_TILTED, -gap)]
     found = np.concatenate([w for w, _ in parts])
     means = np.concatenate([pair for _, pair in parts])
