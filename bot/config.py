@@ -141,6 +141,7 @@ class ModelSection(_Section):
     classic_retrain: Annotated[float, Field(gt=0)] = 0.2
     detectors: dict[str, dict[str, Any]] = Field(default={"psi": {}, "domain_classifier": {}})
     features: dict[str, FeatureSection] = Field(default_factory=dict)
+    creep: bool = True
     alert_on: Literal["warning", "drift"] = "warning"
     alert_cooldown: Duration = timedelta(hours=6)
     retrain_cooldown: Duration = timedelta(hours=24)
@@ -240,6 +241,7 @@ class ModelSection(_Section):
             "detectors",
             "features",
             "ignore",
+            "creep",
         }
         text = json.dumps(self.model_dump(mode="json", include=keys), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()

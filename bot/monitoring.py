@@ -15,6 +15,7 @@ from typing import Any
 
 from bot import alerting
 from bot.config import Config, ModelSection
+from bot.creep import with_creep
 from bot.inbox import Inbox, InboxFile, Stamp, Unreadable, stamp_of
 from bot.labelling import waiting
 from detectors.baseline import Baseline, profile_batch
@@ -154,6 +155,8 @@ class Monitoring:
             report, profile = self._judged(model, champion, path, progress)
             if stamp_of(path) != stamp and path.exists() and sha256_file(path) != batch.sha256:
                 raise DataError("changed", f"{path} was written to while it was read: check it again")
+            if report.verdict == "stable":
+                report = with_creep(report, self.store.checks_before(batch.id), model)
             return self.store.save_report(batch.id, report, profile.to_bytes(), self.now())
         except DataError as error:
             self.store.fail_batch(batch.id, error.kind, error.message, self.now())

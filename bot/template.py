@@ -38,6 +38,7 @@ policy = "calibrated"             # or "classic": mean PSI > 0.1 alerts, > 0.2 r
 # joint_alpha = 0.004             # the same for what looks at all features together
 # scoring = false                 # do not let the champion score each batch: its score is not watched, and what
 #                                 # the batch has cost it is not estimated
+# creep = false                   # do not warn of what moves slowly, below the threshold in each batch
 alert_on = "warning"              # or "drift": alert on significant drift only
 alert_cooldown = "6h"
 retrain_cooldown = "24h"
@@ -57,6 +58,9 @@ significant = 0.2
 [models.detectors.domain_classifier]   # all features together: sees a correlation that is gone
 
 # [models.detectors.ks]           # Kolmogorov–Smirnov beside PSI, under the same correction
+# [models.detectors.ks]           # Kolmogorov–Smirnov beside PSI, under the same correction; there are also
+#                                 # chi_square, jensen_shannon, wasserstein, missing_share, unseen_category,
+#                                 # out_of_range and domain_classifier (see `driftcatcher detectors`)
 
 # [models.features."Dst Port"]    # thresholds of one feature
 # moderate = 0.2

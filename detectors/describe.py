@@ -24,16 +24,33 @@ def describe(reference: FeatureProfile, current: FeatureProfile) -> str:
     if worst != len(weight) - 1:
         worst = int(np.argmax(np.where(after > before, weight, -1)))  # what has come says more than what went
     if worst == len(weight) - 1:
-        wrong = current.invalid > current.missing / 2 and current.invalid / current.rows > after[-1] / 2
-        what = "not a number" if wrong else "missing"
-        return f"{what} {_percent(before[-1])} → {_percent(after[-1])}"
+        return missing_change(reference, current)
     if reference.kind == "categorical":
         return _categorical(reference, current, worst, before, after)
-    if worst == 0:
-        return f"{_percent(after[0])} of rows below the training range"
-    if worst == len(weight) - 2:
-        return f"{_percent(after[-2])} of rows above the training range"
+    if worst in (0, len(weight) - 2):
+        return rows_beyond(float(after[worst]), "above" if worst else "below")
     return _numeric(reference, current, before, after)
+
+
+def missing_change(reference: FeatureProfile, current: FeatureProfile) -> str:
+    """ "missing 0 % → 41 %", or "not a number" where most of them are cells of the wrong type."""
+    before, after = reference.missing / reference.rows, current.missing / current.rows
+    what = "not a number" if current.invalid > current.missing / 2 else "missing"
+    return f"{what} {_percent(before)} → {_percent(after)}"
+
+
+def rows_beyond(share: float, side: str) -> str:
+    """ "31 % of rows above the training range"."""
+    return f"{_percent(share)} of rows {side} the training range"
+
+
+def unseen_words(current: FeatureProfile) -> str:
+    """ "12 % in 3 categories never seen (x, y, z)"."""
+    words = list(current.unseen)
+    named = ", ".join(_short(word) for word in words[:_MANY]) + (", …" if len(words) > _MANY else "")
+    plural = "category" if len(words) == 1 else "categories"
+    share = _percent(current.unseen_rows / current.rows)
+    return f"{share} in {len(words)} {plural} never seen ({named})"
 
 
 def _numeric(
@@ -76,10 +93,7 @@ def _categorical(
 ) -> str:
     unseen = len(before) - 2
     if worst == unseen:
-        words = list(current.unseen)
-        named = ", ".join(_short(word) for word in words[:_MANY]) + (", …" if len(words) > _MANY else "")
-        plural = "category" if len(words) == 1 else "categories"
-        return f"{_percent(after[unseen])} in {len(words)} {plural} never seen ({named})"
+        return unseen_words(current)
     name = (
         "all rarer categories"
         if worst == min(TOP_CATEGORIES, unseen - 1)

@@ -10,7 +10,7 @@ import numpy as np
 from detectors.base import Score
 from detectors.describe import describe
 from detectors.profile import FeatureProfile
-from detectors.significance import smirnov
+from detectors.significance import batch_rows, smirnov
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,4 @@ class KS:
         if reference.kind != "numeric":
             return None
         rows = math.log(2 / alpha) / 2 / self.significant**2  # leading term of the limit's tail
-        if rows >= reference.filled:
-            return None
-        return max(2, math.ceil(rows * reference.filled / (reference.filled - rows)))
+        return batch_rows(rows, reference.filled)

@@ -9,6 +9,7 @@ import numpy as np
 from detectors import significance
 from detectors.base import Score
 from detectors.describe import describe
+from detectors.pooled import category_totals, pooled_cells
 from detectors.profile import FeatureProfile
 
 _FLOOR = 1e-4
@@ -90,11 +91,11 @@ class PSI:
         per_row = 1 / m + 1 / n
         freedom = max(0, int(((before + after) > 0).sum()) - 1)
         effect = max(0.0, statistic - freedom * per_row)
-        p = combine(_tests(reference, current))
+        p = significance.combine(_tests(reference, current))
         floor = reference.variation.get(self.name, 0.0)
         if floor:
             p = (
-                max(p, _beyond_variation(statistic / per_row, freedom, floor / per_row))
+                max(p, significance.beyond_variation(statistic / per_row, freedom, floor / per_row))
                 if effect > floor
                 else 1.0
             )
@@ -108,21 +109,13 @@ class PSI:
         freedom = max(1, int(occupied.sum()) - 1)
         tests = 3 + int(reference.missing > 0)
         distance = max(0.0, float(chdtri(freedom, alpha / tests)) - freedom)
-        rows = distance / self.significant  # of 1/(1/n + 1/m)
-        if rows >= reference.rows:
-            return None
-        return max(2, int(np.ceil(rows * reference.rows / (reference.rows - rows))))
-
-
-def combine(p_values: list[float]) -> float:
-    """Bonferroni over the tests that apply."""
-    return min(1.0, len(p_values) * min(p_values)) if p_values else 1.0
+        return significance.batch_rows(distance / self.significant, reference.rows)
 
 
 def _tests(reference: FeatureProfile, current: FeatureProfile) -> list[float]:
     m, n = reference.filled, current.filled
     tests = []
-    if (p := significance.homogeneity(*_pooled_cells(reference, current))) is not None:
+    if (p := significance.homogeneity(*pooled_cells(reference, current))) is not None:
         tests.append(p)
     if reference.missing or current.missing:
         tests.append(
@@ -135,34 +128,5 @@ def _tests(reference: FeatureProfile, current: FeatureProfile) -> list[float]:
             if not ours:  # infinities in the reference leave nothing beyond it
                 tests.append(significance.beyond(theirs, n, m))
     else:
-        tests.append(significance.unseen(current.unseen_rows, _category_totals(reference, current), n, m))
+        tests.append(significance.unseen(current.unseen_rows, category_totals(reference, current), n, m))
     return tests
-
-
-def _pooled_cells(reference: FeatureProfile, current: FeatureProfile) -> tuple[np.ndarray, np.ndarray]:
-    """The counts that are tested. Which categories are frequent, and which are unseen, the reference itself has
-    decided: cells ordered and cut by it are no random split. So categories are taken in the order of both together."""
-    if reference.kind == "numeric":
-        return reference.cells, current.cells
-    words = [*reference.known, *current.unseen]
-    before = np.append(reference.counts, np.zeros(len(current.unseen), np.int64))
-    after = np.append(current.counts, np.array(list(current.unseen.values()), np.int64))
-    # ties by name, not by where the word was seen first
-    order = sorted(range(len(words)), key=lambda i: (-int(before[i] + after[i]), words[i]))
-    before, after = before[order], after[order]
-    after = np.append(after, current.unseen_rows - sum(current.unseen.values()))
-    before = np.append(before, 0)
-    return np.append(before, reference.missing), np.append(after, current.missing)
-
-
-def _category_totals(reference: FeatureProfile, current: FeatureProfile) -> list[int]:
-    known: list[int] = (reference.counts + current.counts).tolist()
-    new = list(current.unseen.values())
-    # rows of unseen categories beyond those counted one by one: each its own category, the likeliest case
-    return known + new + [1] * (current.unseen_rows - sum(new))
-
-
-def _beyond_variation(statistic: float, freedom: int, centre: float) -> float:
-    from scipy.special import chndtr
-
-    return float(1 - chndtr(statistic, max(1, freedom), centre))

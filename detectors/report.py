@@ -92,6 +92,7 @@ class DriftReport:
         estimate: what the batch has probably cost the model; None where the champion did not score it.
         causes: the drifted features, those that moved together as one, largest contribution first.
         faults: with broken_feed, what is wrong with the feed; `errors` begins with the same as sentences.
+        creeping: features that no batch alone shows, but this and earlier ones together; `notes` say since when.
     """
 
     verdict: Verdict
@@ -108,6 +109,7 @@ class DriftReport:
     estimate: Estimate | None = None
     causes: tuple[Cause, ...] = ()
     faults: tuple[Fault, ...] = ()
+    creeping: tuple[str, ...] = ()
 
     @property
     def drifted(self) -> tuple[FeatureDrift, ...]:
@@ -125,7 +127,7 @@ class DriftReport:
         from detectors.estimated_performance import Estimate
 
         features = tuple(FeatureDrift(**f) for f in data["features"])
-        lists = {k: tuple(data.get(k, ())) for k in ("errors", "notes", "unmeasured")}
+        lists = {k: tuple(data.get(k, ())) for k in ("errors", "notes", "unmeasured", "creeping")}
         causes = tuple(Cause(**{**c, "features": tuple(c["features"])}) for c in data.get("causes", ()))
         estimate = Estimate(**data["estimate"]) if data.get("estimate") else None
         faults = tuple(Fault(**{**f, "features": tuple(f["features"])}) for f in data.get("faults", ()))

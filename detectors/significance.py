@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -119,6 +119,50 @@ def smirnov(distance: float, m: int, n: int) -> float:
     from scipy.special import kolmogorov
 
     return float(kolmogorov(distance * math.sqrt(m * n / (m + n))))
+
+
+def combine(p_values: list[float]) -> float:
+    """Bonferroni over the tests that apply; 1 where none does."""
+    return min(1.0, len(p_values) * min(p_values)) if p_values else 1.0
+
+
+def beyond_variation(statistic: float, freedom: int, centre: float) -> float:
+    """P that a statistic which is chi-squared without drift is this large where its centre lies at `centre`."""
+    from scipy.special import chndtr
+
+    return float(1 - chndtr(statistic, max(1, freedom), centre))
+
+
+def binomial_tail(k: int, n: int, share: float) -> float:
+    """P[Bin(n, share) >= k]."""
+    if k <= 0:
+        return 1.0
+    if k > n:
+        return 0.0
+    from scipy.special import betainc
+
+    return float(betainc(k, n - k + 1, min(1.0, max(0.0, share))))
+
+
+def batch_rows(rows: float, m: int) -> int | None:
+    """Rows n of a batch for which 1/(1/n + 1/m) is `rows`, at least 2; None where m is too small for any n."""
+    if rows >= m:
+        return None
+    return max(2, math.ceil(rows * m / (m - rows)))
+
+
+def least_rows(passes: Callable[[int], bool], most: int = 1 << 30) -> int | None:
+    """The least n >= 2 from which on `passes` holds, for one that holds from some n on; None above `most`."""
+    high = 2
+    while not passes(high):
+        high *= 2
+        if high > most:
+            return None
+    low = high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if passes(middle) else (middle, high)
+    return high
 
 
 def _merged(reference: np.ndarray, current: np.ndarray) -> np.ndarray:

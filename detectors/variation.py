@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from detectors.base import Detector
+from detectors.chi_square import ChiSquare
 from detectors.columns import series_categories, series_numbers
+from detectors.jensen_shannon import JensenShannon
 from detectors.ks import KS
+from detectors.missing_share import MissingShare
+from detectors.out_of_range import OutOfRange
 from detectors.profile import FeatureProfile
 from detectors.psi import PSI
+from detectors.unseen_category import UnseenCategory
+from detectors.wasserstein import Wasserstein
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +27,10 @@ if TYPE_CHECKING:
 _WINDOWS = 20
 _ALPHA = 0.001
 _MOST = 3.0  # PSI of regimes that have next to nothing in common: no variation but other data
+_ALL: tuple[Detector, ...] = (
+    *(PSI(), KS(), ChiSquare(), JensenShannon(), Wasserstein()),
+    *(MissingShare(), UnseenCategory(), OutOfRange()),
+)
 
 
 def with_variation(
@@ -39,23 +51,58 @@ def _floored(column: pd.Series, whole: FeatureProfile, spans: list[np.ndarray]) 
 
 
 def variation_of(values: np.ndarray, whole: FeatureProfile, spans: list[np.ndarray]) -> dict[str, float]:
-    """Detector name -> largest effect of a window against the rest; `values` of shape (rows,) were summarized in
+    """Built-in detector -> largest effect of a window against the rest; `values` of shape (rows,) were summarized in
     `whole`, and `spans` are the row numbers of each window."""
-    parts = [whole.summarize(values[span]) for span in spans]
+    if len(spans) < 2:
+        return {}
     floors: dict[str, float] = {}
-    for detector in (PSI(), KS()):
-        for i, part in enumerate(parts):
-            others = [p for k, p in enumerate(parts) if k != i]
-            if not others:
-                continue
-            rest = others[0]
-            for other in others[1:]:
-                rest = rest.merge(other)
-            score = detector.score(rest, part)
-            if score is not None and score.p_value is not None and score.p_value <= _ALPHA:
-                effect = score.statistic if score.effect is None else score.effect
-                floors[detector.name] = min(_MOST, max(floors.get(detector.name, 0.0), effect))
+    parts = [whole.summarize(values[span]) for span in spans]
+    for i, part in enumerate(parts):
+        rest = reduce(FeatureProfile.merge, parts[:i] + parts[i + 1 :])
+        strangers = _as_strangers(rest, part, values[spans[i]])
+        for detector in _ALL:
+            own = detector.name in ("unseen_category", "out_of_range")
+            effect = _significant_effect(detector, *(strangers if own else (rest, part)))
+            if effect > floors.get(detector.name, 0.0):
+                floors[detector.name] = min(_MOST, effect)
     return floors
+
+
+def _significant_effect(detector: Detector, rest: FeatureProfile, part: FeatureProfile) -> float:
+    if isinstance(detector, Wasserstein):  # whose own p is simulated: that of KS costs nothing
+        test, measured = KS().score(rest, part), detector.measure(rest, part)
+        effect = measured[1] if measured else 0.0
+    else:
+        test = detector.score(rest, part)
+        effect = 0.0 if test is None else test.statistic if test.effect is None else test.effect
+    return effect if test is not None and test.p_value is not None and test.p_value <= _ALPHA else 0.0
+
+
+def _as_strangers(
+    rest: FeatureProfile, part: FeatureProfile, values: np.ndarray
+) -> tuple[FeatureProfile, FeatureProfile]:
+    """The same as if only the rest had been learned from: `rest` knows the categories and the range of both."""
+    if rest.kind == "categorical":
+        held = rest.counts > 0
+        known = tuple(word for word, has in zip(rest.known, held, strict=True) if has)
+        new = {w: int(k) for w, k, has in zip(part.known, part.counts, held, strict=True) if k and not has}
+        return (
+            replace(rest, known=known, counts=rest.counts[held]),
+            replace(part, known=known, counts=part.counts[held], unseen=new, unseen_rows=sum(new.values())),
+        )
+    if not rest.finite:
+        return rest, part
+    ends = np.array([rest.minimum, rest.maximum])
+    under = int(rest.below[0])  # negative infinities
+    over = rest.filled - int(rest.at_most[-1])
+    inside = replace(
+        rest,
+        grid=ends,
+        edges=ends[1:],
+        below=np.array([under, under]),
+        at_most=np.array([under, rest.filled - over]),
+    )
+    return inside, inside.summarize(values)
 
 
 def windows(column: pd.Series) -> list[np.ndarray]:

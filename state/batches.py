@@ -14,7 +14,7 @@ from detectors.report import DriftReport
 from state.codec import maybe, moment, stamp, to_json
 from state.database import Database
 from state.process import Process
-from state.records import Batch, Claim, HistoryPoint, StateError
+from state.records import Batch, Claim, HistoryPoint, PastCheck, StateError
 
 STALE_CLAIM = timedelta(hours=1)  # a check that takes longer than this is taken for hung
 
@@ -206,6 +206,28 @@ class Batches:
             )
         return bool(newest == batch_id)
 
+    def checks_before(self, batch_id: int, limit: int = 50) -> tuple[PastCheck, ...]:
+        """The newest checks that were claimed before a batch's, of its model, baseline and policy; oldest first."""
+        with self._db.read():
+            batches = self._db.rows(
+                "SELECT b.id, b.path, b.checked_at, b.verdict, b.report FROM batches AS b, batches AS own"
+                " WHERE own.id = ? AND b.model = own.model AND b.baseline_version = own.baseline_version"
+                " AND b.policy_sha = own.policy_sha AND b.id < own.id AND b.state = 'checked'"
+                " ORDER BY b.id DESC LIMIT ?",
+                batch_id,
+                limit,
+            )
+            which = json.dumps([row["id"] for row in batches])
+            scores = self._db.rows(
+                "SELECT batch_id, feature, detector, p_value, effect, drifted FROM scores"
+                " WHERE batch_id IN (SELECT value FROM json_each(?))",
+                which,
+            )
+        measured: dict[int, list[Row]] = {row["id"]: [] for row in batches}
+        for score in scores:
+            measured[score["batch_id"]].append(score)
+        return tuple(_past(row, measured[row["id"]]) for row in reversed(batches))
+
     def history(self, model: str, limit: int = 20) -> tuple[HistoryPoint, ...]:
         """The drift history of a model, newest first."""
         with self._db.read():
@@ -289,6 +311,18 @@ def _load(db: Database, batch_id: int) -> Batch:
         error=row["error"],
         error_kind=row["error_kind"],
         reported=row["reported_at"] is not None,
+    )
+
+
+def _past(row: Row, scores: list[Row]) -> PastCheck:
+    return PastCheck(
+        batch_id=row["id"],
+        path=row["path"],
+        checked_at=moment(row["checked_at"]),
+        verdict=row["verdict"],
+        baseline_version=json.loads(row["report"])["baseline_version"],
+        scores={(s["feature"], s["detector"]): (s["p_value"], s["effect"]) for s in scores},
+        drifted=frozenset((s["feature"], s["detector"]) for s in scores if s["drifted"]),
     )
 
 

@@ -107,6 +107,23 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class PastCheck:
+    """What an earlier check measured, without what it said about it.
+
+    `scores`: (feature, detector) -> (p, effect), None where there is none; `drifted`: those that were drift.
+    `baseline_version` is that of the report: a batch may have been found to fit an earlier version's data.
+    """
+
+    batch_id: int
+    path: str
+    checked_at: datetime
+    verdict: str
+    baseline_version: str
+    scores: Mapping[tuple[str, str], tuple[float | None, float | None]]
+    drifted: frozenset[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """Answer to `claim_batch`: mine = do the check; running = another does; done = look at the batch."""
 

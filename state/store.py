@@ -47,6 +47,7 @@ class Store:
         self.seen = batches.seen
         self.last_batch = batches.last_batch
         self.is_newest = batches.is_newest
+        self.checks_before = batches.checks_before
         self.history = batches.history
         self.checked_batches = batches.checked_batches
         self.batches_named = batches.batches_named

@@ -134,7 +134,7 @@ def test_the_error_of_a_detector_is_printed(watch, traffic, others, run) -> None
 
 
 WRONG = {
-    "an unknown name": ("psy", {}, 'no plug-in is called "psy"; did you mean psi? Known: '),
+    "an unknown name": ("psy", {}, 'no plug-in is called "psy"; did you mean psi? Known: chi_square, '),
     "an unknown module": ("nowhere.at_all:X", {}, "could not be loaded: ModuleNotFoundError"),
     "a broken import": ("{others}.broken:X", {}, "No module named 'there_is_no_such_module'"),
     "an unknown class": ("{others}.shift:Missing", {}, "has no attribute 'Missing'"),
@@ -186,8 +186,17 @@ def test_a_trainer_that_fails_is_one_line_and_no_version(watch, traffic, others,
 
 
 def test_what_is_installed_is_listed() -> None:
-    assert {"domain_classifier", "ks", "psi"} <= set(known(DETECTORS))
+    assert list(known(DETECTORS)) == [
+        *("chi_square", "domain_classifier", "jensen_shannon", "ks", "missing_share", "out_of_range"),
+        *("psi", "unseen_category", "wasserstein"),
+    ]
     assert list(known(TRAINERS)) == ["hist_gradient_boosting", "logistic_regression", "random_forest"]
     listed = {name: (parameters, summary) for name, parameters, summary in describe(DETECTORS)}
     assert listed["ks"][0] == f"moderate={KS().moderate}, significant={KS().significant}"
     assert listed["psi"][1].startswith("Population stability index")
+
+
+def test_every_installed_detector_loads_with_its_own_thresholds() -> None:
+    for name in known(DETECTORS):
+        detector = load_detector(name, {"moderate": 0.25, "significant": 0.5})
+        assert (detector.name, detector.moderate, detector.significant) == (name, 0.25, 0.5)
