@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -69,7 +70,7 @@ def find_faults(baseline: Baseline, profile: Profile, policy: Policy) -> tuple[F
         frozen = {name for fault in found for name in fault.features}
         moving = [name for name in whole if name not in frozen]
         columns = {n: profile.sample.column(n) for n in moving if whole[n].kind == "numeric"}
-        found += unit_faults(baseline.features, columns, alpha)
+        found += unit_faults(baseline.features, columns, alpha, _Rows(baseline, profile.sample, moving))
         found += _copies(baseline, profile.rows, profile.sample, moving, policy.alpha)
     if profile.probe is not None:
         for name, times in profile.probe.clocks.items():
@@ -212,6 +213,19 @@ def _moved(reference: FeatureProfile, current: FeatureProfile) -> bool:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Called with a mask of the sampled rows: whether those look like the reference, but for some features."""
+
+    baseline: Baseline
+    sample: RowSample
+    features: Sequence[str]
+
+    def __call__(self, rows: np.ndarray, but: Collection[str] = ()) -> bool:
+        references = (self.baseline.features[name] for name in self.features if name not in but)
+        return _quiet((part, part.summarize(self.sample.column(part.name)[rows])) for part in references)
+
+
 def _copies(
     baseline: Baseline, rows: int, sample: RowSample, features: Sequence[str], alpha: float
 ) -> Iterator[Fault]:
@@ -223,21 +237,20 @@ def _copies(
     before, of = baseline.twins
     kept = sample.head(of)
     frame = pd.DataFrame({name: kept.column(name) for name in features})
-    again = frame.duplicated(keep=False).to_numpy()
+    keys = pd.util.hash_pandas_object(frame, index=False).to_numpy()
+    _, at, which, times = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
+    again = times[which] > 1
     n, seen = kept.rows, kept.rows / rows  # a sample finds the copy of a row with this chance
     excess = again.mean() - before / of
     if n < _LEAST_ROWS or excess < max(_COPIES * seen, 0.004):
         return
     if proportions(before, of, int(again.sum()), n) > alpha:
         return
-    first = ~frame.duplicated().to_numpy()
+    first = np.isin(np.arange(n), at)
     for chosen in (first, first & again):  # the rows once each; of them those that have copies
-        if chosen.sum() >= _LEAST_ROWS and not _quiet(
-            (baseline.features[name], _part(baseline.features[name], kept.column(name)[chosen]))
-            for name in features
-        ):
+        if chosen.sum() >= _LEAST_ROWS and not _Rows(baseline, kept, features)(chosen):
             return
-    most = int(frame[again].value_counts(dropna=False).iloc[0])
+    most = int(times.max())
     if first.sum() < _LEAST_ROWS or most >= _COPIES * n:
         cause = f"one row is there in {100 * most / n:.0f} % of the rows: is the export stuck?"
         yield Fault("duplicates", (), cause, most / n)
@@ -248,10 +261,6 @@ def _copies(
         "exported or joined twice?"
     )
     yield Fault("duplicates", (), cause, share)
-
-
-def _part(reference: FeatureProfile, values: np.ndarray) -> FeatureProfile:
-    return reference.summarize(values)
 
 
 def _clock(name: str, clock: Clock, times: np.ndarray) -> Iterator[Fault]:
