@@ -211,6 +211,7 @@ class Monitoring:
         with self.store.together():  # read, decide and write as one: several processes may notify at once
             if self.store.batch(batch.id).reported:
                 return alerting.Notify("quiet", "this batch has been reported already")
+            was_broken = self.store.broken_feed(model.name) is not None
             if report.verdict == "broken_feed":
                 decision = self._announce_batch("broken_feed", "the feed is broken", model, batch, now)
             elif report.unmeasured and report.verdict == "insufficient_data":
@@ -222,7 +223,14 @@ class Monitoring:
                 self.store.hold(batch.id)
             else:
                 self.store.mark_reported(batch.id, now)
+            if was_broken != (self.store.broken_feed(model.name) is not None):
+                self._edit_incident(model, batch, now)  # it may be approved now, or no longer
         return decision
+
+    def _edit_incident(self, model: ModelSection, batch: Batch, now: datetime) -> None:
+        incident = self.store.open_incident_of(model.name)
+        if incident is not None:
+            self.store.enqueue("incident", f"incident:{incident.id}:feed:{batch.id}", {}, incident.id, now)
 
     def _announce_batch(
         self, kind: str, reason: str, model: ModelSection, batch: Batch, now: datetime

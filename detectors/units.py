@@ -199,7 +199,7 @@ def _temperatures(pair: _Pair) -> Iterator[_Change]:
     """Degrees, where a mere factor explains the batch clearly worse."""
     middle = _quantile(pair.reference, 0.5)
     factor = _quantile(pair.batch, 0.5) / middle if middle else 0.0
-    most = pair.distance(pair.batch / factor) - 0.1 if factor else 1.0
+    most = pair.distance(pair.batch / factor) - 0.05 if factor else 1.0
     yield _Change(
         "1.8 times what they were and 32 more: Celsius → Fahrenheit?", lambda x: (x - 32) / 1.8, most
     )

@@ -181,3 +181,9 @@ def m2026_11_24_reported(db: Database) -> None:
 def m2026_11_24_held(db: Database) -> None:
     """A drift that a cool-down keeps back is decided again from here, whether or not its file is still there."""
     db.execute("ALTER TABLE batches ADD COLUMN held INTEGER NOT NULL DEFAULT 0")
+
+
+@migrations()
+def m2026_11_25_quarantine(db: Database) -> None:
+    """Where the file of a batch lies that was moved aside; such a batch is no part of the history."""
+    db.execute("ALTER TABLE batches ADD COLUMN quarantine TEXT")

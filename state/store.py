@@ -47,6 +47,10 @@ class Store:
         self.last_batch = batches.last_batch
         self.is_newest = batches.is_newest
         self.history = batches.history
+        self.quarantine_batch = batches.quarantine_batch
+        self.release_batch = batches.release_batch
+        self.broken_feed = batches.broken_feed
+        self.in_quarantine = batches.in_quarantine
 
         incidents = Incidents(db)
         self.open_incident = incidents.open_incident

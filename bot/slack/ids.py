@@ -6,6 +6,8 @@ INCIDENT_APPROVE = "incident_approve"
 INCIDENT_SNOOZE = "incident_snooze"
 INCIDENT_DISMISS = "incident_dismiss"
 INCIDENT_DETAILS = "incident_details"
+BATCH_QUARANTINE = "batch_quarantine"
+BATCH_RELEASE = "batch_release"
 RETRAIN_OPEN = "retrain_open"
 RETRAIN_PROMOTE = "retrain_promote"
 RETRAIN_KEEP = "retrain_keep"
@@ -16,6 +18,8 @@ ACTIONS = (
     INCIDENT_SNOOZE,
     INCIDENT_DISMISS,
     INCIDENT_DETAILS,
+    BATCH_QUARANTINE,
+    BATCH_RELEASE,
     RETRAIN_OPEN,
     RETRAIN_PROMOTE,
     RETRAIN_KEEP,

@@ -24,7 +24,7 @@ from bot.slack.blocks import (
     section,
 )
 from bot.slack.retrain_blocks import metrics_table, outcome_line
-from bot.slack.text import clean, clock, count, escape, name, person, when
+from bot.slack.text import clean, clock, count, escape, file_name, name, person, when
 from state.records import BOT, Batch, Incident, Retrain, Silence
 from trainers.base import ModelVersion
 
@@ -51,6 +51,7 @@ class _Case:
     baseline_rows: int | None
     alert_cooldown: timedelta
     cooling_until: datetime | None
+    broken: Batch | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ def incident_message(
     baseline_rows: int | None = None,
     alert_cooldown: timedelta = timedelta(0),
     cooling_until: datetime | None = None,
+    broken: Batch | None = None,
 ) -> Message:
     """The message of an incident in its present state.
 
@@ -91,6 +93,7 @@ def incident_message(
         baseline_rows: rows that the baseline of the batch was fitted on.
         alert_cooldown: how long after an alert no new incident is opened.
         cooling_until: when the retrain cool-down ends, None if it is over.
+        broken: the model's newest batch, if its feed is broken: until it is set aside nothing may be approved.
     """
     case = _Case(
         incident,
@@ -104,6 +107,7 @@ def incident_message(
         baseline_rows,
         alert_cooldown,
         cooling_until,
+        broken,
     )
     parts = _STATES[incident.state](case)
     blocks = [header(parts.title), section(parts.advice), section(_facts(case)), *parts.body]
@@ -130,6 +134,11 @@ def _open(case: _Case) -> _Parts:
 def _advice(case: _Case) -> str:
     """What to do now, and what that means."""
     report = case.batch.report
+    if case.broken is not None:
+        return (
+            f"*A retrain cannot be approved now:* the newest batch, {file_name(case.broken.path)}, is a broken feed."
+            " *Next step:* mend the feed, or quarantine that batch."
+        )
     if report is None or report.verdict != "drift":
         return (
             meaning(report)
@@ -159,7 +168,8 @@ def _advice(case: _Case) -> str:
 def _open_buttons(case: _Case) -> list[Block]:
     key, report = str(case.incident.id), case.batch.report
     buttons: list[Block] = []
-    if report is None or report.verdict != "broken_feed":  # a retrain would learn the fault
+    fed = report is None or report.verdict != "broken_feed"
+    if fed and case.broken is None:  # a retrain would learn the fault
         style: Style | None = "primary" if report and report.verdict == "drift" else None
         buttons.append(button("Approve retrain", ids.INCIDENT_APPROVE, key, style=style))
     close = confirmation(
