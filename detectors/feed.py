@@ -19,7 +19,7 @@ from detectors.cells import number
 from detectors.profile import FeatureProfile, Profile
 from detectors.psi import PSI
 from detectors.report import Fault
-from detectors.significance import proportions
+from detectors.significance import proportions, smirnov
 from detectors.units import unit_faults
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 BROKEN_SHARE = 0.5  # cells of the wrong type from which a column is broken, not drifted
 _OTHER_FORMAT = 0.05  # the same where the cells are numbers in another notation: no drift writes those
 _VARIED = 0.8  # a reference with one value in more of its rows hardly varied
-_MOVED = 0.2  # PSI*, as for significant drift
+_MOVED, _FAR = 0.2, 0.177  # PSI* and Kolmogorov's distance of significant drift
 _QUIET = 0.25  # share of the other features that may have moved although the fault explains the batch
 _LEAST_ROWS = 20
 _COPIES = 0.2  # share of the rows that are copies, above that of the reference
@@ -187,7 +187,7 @@ def _constant(part: FeatureProfile) -> float | str | None:
 def _rows_with(reference: FeatureProfile, value: float | str) -> int:
     """Rows of the reference with a value; between two grid points at most one of them holds a thousandth."""
     if isinstance(value, str):
-        return dict(zip(reference.known, reference.counts.tolist(), strict=True)).get(value, 0)
+        return int(dict(zip(reference.known, reference.counts, strict=True)).get(value, 0))
     at = int(np.searchsorted(reference.grid, value))
     if at < len(reference.grid) and reference.grid[at] == value:
         return int(reference.at_most[at] - reference.below[at])
@@ -205,12 +205,15 @@ def _quiet(pairs: Iterable[tuple[FeatureProfile, FeatureProfile]]) -> bool:
 
 
 def _moved(reference: FeatureProfile, current: FeatureProfile) -> bool:
-    score = PSI().score(reference, current)
-    return (
-        score is not None
-        and (score.effect or 0.0) > _MOVED
-        and (score.p_value is None or score.p_value < 1e-3)
-    )
+    """As far as a significant drift. Kolmogorov's distance will do here, and costs little."""
+    if reference.kind == "categorical":
+        score = PSI().score(reference, current)
+        return score is not None and (score.effect or 0.0) > _MOVED and (score.p_value or 0.0) < 1e-3
+    m, n = reference.filled, current.filled
+    if not m or not n:
+        return bool(m) != bool(n)
+    distance = float(np.abs(reference.at_most / m - current.at_most / n).max())
+    return distance > _FAR and smirnov(distance, m, n) < 1e-3
 
 
 @dataclass(frozen=True, slots=True)

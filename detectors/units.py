@@ -132,7 +132,8 @@ def points(part: FeatureProfile, number: int = _POINTS) -> np.ndarray:
     with np.errstate(over="ignore", invalid="ignore"):
         between = part.grid[left] + (part.grid[at] - part.grid[left]) * share
     found: np.ndarray = np.where((ranks > part.below[at]) | (at == 0), part.grid[at], between)
-    return found[np.isfinite(found)]
+    finite: np.ndarray = found[np.isfinite(found)]
+    return finite
 
 
 def _deciles(ordered: np.ndarray) -> int:
