@@ -28,7 +28,7 @@ from pydantic import (
 
 from bot.plugins import PluginError, load_detector, load_trainer
 from bot.times import interval_or_cron, parse_duration
-from detectors.base import Detector
+from detectors.base import AnyDetector
 from detectors.performance import Thresholds
 from detectors.policy import FeaturePolicy, Policy
 from trainers.base import Gate, LabelSpec, Trainer
@@ -138,6 +138,8 @@ class ModelSection(_Section):
     classic_warning: Annotated[float, Field(gt=0)] = 0.1
     classic_retrain: Annotated[float, Field(gt=0)] = 0.2
     detectors: dict[str, dict[str, Any]] = Field(default={"psi": {}})
+    detector_limit: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(seconds=30)
+    detector_memory_mb: Annotated[int, Field(gt=0)] = 1024
     features: dict[str, FeatureSection] = Field(default_factory=dict)
     alert_on: Literal["warning", "drift"] = "warning"
     alert_cooldown: Duration = timedelta(hours=6)
@@ -185,12 +187,16 @@ class ModelSection(_Section):
             raise ValueError(f'"{self.label.column}" is the label: take it out of ignore')
         return self
 
-    def load_detectors(self) -> tuple[Detector, ...]:
-        """The configured detectors, made with their parameters."""
+    def detector_specs(self) -> tuple[tuple[str, dict[str, Any]], ...]:
+        """Entry point or class of each configured detector, and its parameters."""
         return tuple(
-            load_detector(params.get("use", name), {k: v for k, v in params.items() if k != "use"})
+            (params.get("use", name), {k: v for k, v in params.items() if k != "use"})
             for name, params in self.detectors.items()
         )
+
+    def load_detectors(self) -> tuple[AnyDetector, ...]:
+        """The configured detectors, made with their parameters."""
+        return tuple(load_detector(use, params) for use, params in self.detector_specs())
 
     def load_trainer(self) -> Trainer:
         """The configured trainer, made with its parameters."""

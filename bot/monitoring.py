@@ -16,6 +16,7 @@ from typing import Any
 from bot import alerting
 from bot.config import Config, ModelSection
 from bot.inbox import Inbox, InboxFile, Stamp, Unreadable, stamp_of
+from bot.isolation import contained
 from bot.labelling import waiting
 from detectors.baseline import Baseline, profile_batch
 from detectors.errors import DataError
@@ -186,13 +187,14 @@ class Monitoring:
     ) -> tuple[DriftReport, Profile]:
         baseline = load_baseline(version)
         profile = profile_batch(baseline, path, progress=progress)
-        report = judge(
-            baseline,
-            profile,
-            detectors=model.load_detectors(),
-            policy=model.judging(),
-            labelled_rows=self._labelled_rows(model),
-        )
+        with contained(model) as detectors:
+            report = judge(
+                baseline,
+                profile,
+                detectors=detectors,
+                policy=model.judging(),
+                labelled_rows=self._labelled_rows(model),
+            )
         return report, profile
 
     def _learned_from(self, champion: Trained) -> list[Trained]:
