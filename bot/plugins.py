@@ -107,7 +107,7 @@ def _mismatch(value: object, wanted: Any) -> str:
 def load_detector(name: str, params: Mapping[str, Any]) -> AnyDetector:
     """A detector made with its parameters. PluginError if it is unknown, broken or not a detector."""
     made = _make(DETECTORS, name, params)
-    if not isinstance(made, Detector) and not isinstance(made, TableDetector):
+    if not isinstance(made, (Detector, TableDetector)):
         raise PluginError(
             f'"{name}" is no detector: it needs name, moderate, significant and score(reference, current) '
             "or score_table(reference, current)"

@@ -62,7 +62,7 @@ def _check_features(detector: Detector) -> None:
 
 def _check_attributes(detector: AnyDetector) -> None:
     _claim(
-        isinstance(detector, Detector) or isinstance(detector, TableDetector),
+        isinstance(detector, (Detector, TableDetector)),
         "it lacks name, moderate, significant or score() (or, for whole tables, score_table())",
     )
     _claim(

@@ -19,6 +19,7 @@ from detectors.cells import number
 from detectors.profile import FeatureProfile, Profile
 from detectors.psi import PSI
 from detectors.report import Fault
+from detectors.sample import row_keys
 from detectors.significance import proportions, smirnov
 from detectors.units import unit_faults
 
@@ -235,13 +236,14 @@ def _copies(
     """Rows that are there several times. New rows that all look the same are no copies: a scan is drift."""
     if baseline.twins is None or not features:
         return
-    import pandas as pd
-
     before, of = baseline.twins
     kept = sample.head(of)
-    frame = pd.DataFrame({name: kept.column(name) for name in features})
-    keys = pd.util.hash_pandas_object(frame, index=False).to_numpy()
-    _, at, which, times = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
+    _, at, which, times = np.unique(
+        row_keys([kept.column(name) for name in features]),
+        return_index=True,
+        return_inverse=True,
+        return_counts=True,
+    )
     again = times[which] > 1
     n, seen = kept.rows, kept.rows / rows  # a sample finds the copy of a row with this chance
     excess = again.mean() - before / of

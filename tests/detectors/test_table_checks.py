@@ -38,8 +38,7 @@ class MeanCode:
             return None
         before, after = reference.codes.astype(float), current.codes.astype(float)
         if self.spoil == "order":
-            after = after[: len(after) // 20] if len(after) > 900 else after
-            return Score(10.0 * (after[0, 0] > before[0, 0]), None)
+            after = before if after[0, 0] < after[-1, 0] else after
         spread = before.std(0)
         if self.spoil == "constant":
             z = np.abs(after.mean(0) - before.mean(0)) / spread
@@ -70,7 +69,7 @@ BROKEN = {
     "blind": "of a correlation that is gone, .* none has an effect above moderate",
     "same": "the same data has an effect of 1",
     "p": "tables of 300 rows without drift have p <= 0.05",
-    "order": "the order of the rows turns the judgement|none has an effect|the same data",
+    "order": "in a table with drift the order of the rows turns the judgement",
 }  # fmt: skip
 
 
