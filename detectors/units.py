@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -22,9 +23,12 @@ _FITS = 0.2  # and at most afterwards
 _SLACK = 0.03
 _PART_FACTOR = 50.0  # of a part of the rows only a large factor is told from a wide distribution
 _LEAST_PART = 0.04
+_ALIKE = 0.02
 _LEAST_FAR = 12
 _LEAST_REACH = 0.3
 _TAIL = 0.002  # share of the reference beyond which a row is far
+
+_Fit = TypeVar("_Fit", bound=tuple[Any, ...])
 
 # What a factor may be; of its inverse the two sides change places.
 _WORDS: Mapping[float, tuple[str, str]] = {
@@ -169,11 +173,17 @@ def _whole(pair: _Pair) -> Iterator[str]:
     for change in (*_factors(pair), *_temperatures(pair)):
         after = pair.distance(change.back(pair.batch))
         if after <= min(pair.allowed, before / 2.5, change.most):
-            fits.append((round(after, 2), change.words))  # of equal fits the first, the more common unit
+            fits.append((after, change.words))
     if fits:
-        yield min(fits, key=lambda fit: fit[0])[1]
+        yield _best(fits)[1]
     elif _flipped(pair, before):
         yield "of the other sign: flipped?"
+
+
+def _best(fits: Sequence[_Fit]) -> _Fit:
+    """The best fit; of those that are hardly worse the first, which is the more common unit: 1,000 before 1,024."""
+    least = min(fit[0] for fit in fits)
+    return next(fit for fit in fits if fit[0] <= least + _ALIKE)
 
 
 def _factors(pair: _Pair) -> Iterator[_Change]:
@@ -252,5 +262,5 @@ def _part(pair: _Pair, alpha: float) -> tuple[str, float, float, float] | None:
             rest <= 1.95 * math.sqrt(1 / max(1, len(near)) + 1 / m) + _SLACK + overlap
         ):
             ends = (high, math.inf) if factor > 1 else (0.0, low)
-            fits.append((round(after, 2), words, share, *ends))
-    return min(fits, key=lambda fit: fit[0])[1:] if fits else None
+            fits.append((after, words, share, *ends))
+    return _best(fits)[1:] if fits else None
