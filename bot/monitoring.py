@@ -214,6 +214,9 @@ class Monitoring:
             if self.store.batch(batch.id).reported:
                 return alerting.Notify("quiet", "this batch has been reported already")
             was_broken = self.store.broken_feed(model.name) is not None
+            if self.store.post_of(f"broken_feed:{batch.id}") is not None:  # released, and checked again
+                key = f"broken_feed:{batch.id}:again:{now.timestamp():.3f}"
+                self.store.enqueue("broken_feed", key, {"batch_id": batch.id}, None, now)
             if report.verdict == "broken_feed":
                 decision = self._announce_batch("broken_feed", "the feed is broken", model, batch, now)
             elif report.unmeasured and report.verdict == "insufficient_data":

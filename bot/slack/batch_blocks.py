@@ -237,7 +237,8 @@ def broken_feed_message(batch: Batch) -> Message:
     blocks += _remarks("What is wrong", report.errors) + _remarks("Notes", report.notes)
     if batch.quarantine is not None:
         blocks.append(section("*Set aside in quarantine.* It is no part of the history any more."))
-    blocks.append(actions(_quarantine_button(batch)))
+    if batch.quarantine is not None or report.verdict == "broken_feed":
+        blocks.append(actions(_quarantine_button(batch)))
     return Message(_fallback(title, batch, report), blocks)
 
 
