@@ -427,6 +427,29 @@ def promote(context: click.Context, version: int, model_name: str | None, why: s
 
 
 @cli.command()
+@click.argument("batch", metavar="FILE_OR_BATCH")
+@model_option
+@click.option("--release", is_flag=True, help="Move it back into the inbox; it is checked again.")
+@click.option("--why", default="", help="The reason, for the audit log.")
+@click.pass_context
+def quarantine(context: click.Context, batch: str, model_name: str | None, release: bool, why: str) -> None:
+    """Set a batch aside: its file is moved to quarantine/ beside the inbox and leaves the history."""
+    from bot.monitoring import utc_now
+    from bot.quarantine import Quarantine
+
+    application = _application(context)
+    model = _model(application, model_name)
+    ward = Quarantine(application.store, utc_now)
+    found = ward.find(model, batch)
+    if release:
+        path = ward.release(model, found, _me(), why)
+        click.echo(f"batch {found.id} is back at {path}; it is checked again.")
+    else:
+        path = ward.put(model, found, _me(), why)
+        click.echo(f"batch {found.id} is set aside at {path}; --release brings it back.")
+
+
+@cli.command()
 @model_option
 @click.option("--why", default="", help="The reason, for the audit log.")
 @click.pass_context

@@ -140,6 +140,8 @@ class ModelSection(_Section):
     classic_warning: Annotated[float, Field(gt=0)] = 0.1
     classic_retrain: Annotated[float, Field(gt=0)] = 0.2
     detectors: dict[str, dict[str, Any]] = Field(default={"psi": {}, "domain_classifier": {}})
+    detector_limit: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(seconds=30)
+    detector_memory_mb: Annotated[int, Field(gt=0)] = 1024
     features: dict[str, FeatureSection] = Field(default_factory=dict)
     creep: bool = True
     alert_on: Literal["warning", "drift"] = "warning"
@@ -188,12 +190,16 @@ class ModelSection(_Section):
             raise ValueError(f'"{self.label.column}" is the label: take it out of ignore')
         return self
 
-    def load_detectors(self) -> tuple[AnyDetector, ...]:
-        """The configured detectors, made with their parameters."""
+    def detector_specs(self) -> tuple[tuple[str, dict[str, Any]], ...]:
+        """Entry point or class of each configured detector, and its parameters."""
         return tuple(
-            load_detector(params.get("use", name), {k: v for k, v in params.items() if k != "use"})
+            (params.get("use", name), {k: v for k, v in params.items() if k != "use"})
             for name, params in self.detectors.items()
         )
+
+    def load_detectors(self) -> tuple[AnyDetector, ...]:
+        """The configured detectors, made with their parameters."""
+        return tuple(load_detector(use, params) for use, params in self.detector_specs())
 
     def load_trainer(self) -> Trainer:
         """The configured trainer, made with its parameters."""

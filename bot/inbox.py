@@ -16,6 +16,7 @@ from detectors.source import sha256_file
 
 log = logging.getLogger(__name__)
 
+QUARANTINE = "quarantine"  # folders of this name hold files that were set aside
 SUFFIXES = (".csv", ".csv.gz", ".csv.zst", ".parquet")
 _ESCAPED = re.compile(r"\[([*?[])\]")  # what `glob.escape` makes of a wildcard in the name of a folder
 # Size, mtime in ns, inode, ctime in ns: another file under an old name is another stamp.
@@ -62,7 +63,9 @@ def _matching(where: Path) -> Iterator[Path]:
     if where.is_dir():
         return where.iterdir()
     if glob.has_magic(str(where)):
-        return (Path(p) for p in glob.iglob(str(where), recursive=True))  # noqa: PTH207
+        found = (Path(p) for p in glob.iglob(str(where), recursive=True))  # noqa: PTH207
+        depth = len(where.parts) - 1 if "**" not in where.parts else where.parts.index("**")
+        return (p for p in found if QUARANTINE not in p.parts[depth:])
     return iter(())
 
 

@@ -17,6 +17,7 @@ from bot import alerting
 from bot.config import Config, ModelSection
 from bot.creep import with_creep
 from bot.inbox import Inbox, InboxFile, Stamp, Unreadable, stamp_of
+from bot.isolation import contained
 from bot.labelling import waiting
 from detectors.baseline import Baseline, profile_batch
 from detectors.errors import DataError
@@ -203,14 +204,15 @@ class Monitoring:
         baseline = load_baseline(version)
         profile = profile_batch(baseline, path, progress=progress)
         scored, trouble = score_batch(model, version, baseline, profile)
-        report = judge(
-            baseline,
-            profile,
-            detectors=model.load_detectors(),
-            policy=model.judging(),
-            labelled_rows=self._labelled_rows(model),
-            scored=scored,
-        )
+        with contained(model) as detectors:
+            report = judge(
+                baseline,
+                profile,
+                detectors=detectors,
+                policy=model.judging(),
+                labelled_rows=self._labelled_rows(model),
+                scored=scored,
+            )
         return replace(report, errors=(*report.errors, *trouble)), profile
 
     def _others(self, champion: Trained) -> list[tuple[Trained, bool]]:
@@ -233,6 +235,10 @@ class Monitoring:
         with self.store.together():  # read, decide and write as one: several processes may notify at once
             if self.store.batch(batch.id).reported:
                 return alerting.Notify("quiet", "this batch has been reported already")
+            was_broken = self.store.broken_feed(model.name) is not None
+            if self.store.post_of(f"broken_feed:{batch.id}") is not None:  # released, and checked again
+                key = f"broken_feed:{batch.id}:again:{now.timestamp():.3f}"
+                self.store.enqueue("broken_feed", key, {"batch_id": batch.id}, None, now)
             if report.verdict == "broken_feed":
                 decision = self._announce_batch("broken_feed", "the feed is broken", model, batch, now)
             elif report.unmeasured and report.verdict == "insufficient_data":
@@ -244,7 +250,14 @@ class Monitoring:
                 self.store.hold(batch.id)
             else:
                 self.store.mark_reported(batch.id, now)
+            if was_broken != (self.store.broken_feed(model.name) is not None):
+                self._edit_incident(model, batch, now)  # it may be approved now, or no longer
         return decision
+
+    def _edit_incident(self, model: ModelSection, batch: Batch, now: datetime) -> None:
+        incident = self.store.open_incident_of(model.name)
+        if incident is not None:
+            self.store.enqueue("incident", f"incident:{incident.id}:feed:{batch.id}", {}, incident.id, now)
 
     def _announce_batch(
         self, kind: str, reason: str, model: ModelSection, batch: Batch, now: datetime

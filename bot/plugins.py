@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import importlib
 import inspect
+import typing
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -51,20 +53,63 @@ def _load_class(group: str, name: str) -> type:
 
 def _make(group: str, name: str, params: Mapping[str, Any]) -> Any:
     cls = _load_class(group, name)
-    accepted = [p for p in inspect.signature(cls).parameters if p not in ("args", "kwargs")]
+    known_params = inspect.signature(cls).parameters
+    accepted = [p.name for p in known_params.values() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    listed = ", ".join(accepted) or "none"
+    if not any(p.kind is p.VAR_KEYWORD for p in known_params.values()):
+        for key, value in params.items():
+            if key not in accepted:
+                near = difflib.get_close_matches(key, accepted, n=1)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                raise PluginError(f'"{name}" has no parameter {key} (= {value!r}){hint} It takes: {listed}')
+    for key, wanted in _types(cls).items():
+        if key in params and (wrong := _mismatch(params[key], wanted)):
+            raise PluginError(f'"{name}": parameter {key} = {params[key]!r} will not do: {wrong}')
+    lacking = [p.name for p in known_params.values() if p.name in accepted and _required(p, params)]
+    if lacking:
+        raise PluginError(f'"{name}" needs the parameter {", ".join(lacking)}; it takes: {listed}')
     try:
         return cls(**params)
     except Exception as error:
-        listed = ", ".join(accepted) or "none"
-        raise PluginError(f'"{name}" refuses its parameters: {error} (it takes: {listed})') from error
+        given = ", ".join(f"{key} = {value!r}" for key, value in params.items())
+        raise PluginError(
+            f'"{name}" refuses its parameters ({given or "none given"}): {error} (it takes: {listed})'
+        ) from error
+
+
+def _required(parameter: inspect.Parameter, given: Mapping[str, Any]) -> bool:
+    return parameter.default is inspect.Parameter.empty and parameter.name not in given
+
+
+def _types(cls: type) -> dict[str, Any]:
+    """The annotations of a class's parameters, as far as they can be resolved."""
+    try:
+        return typing.get_type_hints(cls if dataclasses.is_dataclass(cls) else cls.__init__)  # type: ignore[misc]
+    except Exception:  # noqa: BLE001 - a name that cannot be resolved: then the class itself has to check
+        return {}
+
+
+def _mismatch(value: object, wanted: Any) -> str:
+    """What would do instead of the value, or empty where it does: a whole number is a number, a list a tuple."""
+    import pydantic
+
+    try:
+        # TOML has lists alone; a true is no 1, and "0.2" no 0.2
+        pydantic.TypeAdapter(wanted).validate_python(value, strict=not isinstance(value, list))
+    except pydantic.ValidationError as error:
+        said = str(error.errors()[0]["msg"])
+        return said[:1].lower() + said[1:]
+    except Exception:  # noqa: BLE001 - a type that pydantic does not know: the class itself has to check
+        return ""
+    return ""
 
 
 def load_detector(name: str, params: Mapping[str, Any]) -> AnyDetector:
     """A detector made with its parameters. PluginError if it is unknown, broken or not a detector."""
     made = _make(DETECTORS, name, params)
-    if not isinstance(made, Detector | TableDetector):
+    if not isinstance(made, (Detector, TableDetector)):
         raise PluginError(
-            f'"{name}" is no detector: it needs name, moderate, significant and score(reference, current), '
+            f'"{name}" is no detector: it needs name, moderate, significant and score(reference, current) '
             "or score_table(reference, current)"
         )
     limits = (made.moderate, made.significant)

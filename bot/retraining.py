@@ -12,7 +12,7 @@ from typing import Literal
 from bot import labelling
 from bot.config import Config, ModelSection
 from bot.monitoring import utc_now
-from state.records import Promotion, Retrain, StateError
+from state.records import Batch, Promotion, Retrain, StateError
 from state.store import Store
 from trainers.base import (
     DataFile,
@@ -61,6 +61,8 @@ class Retraining:
                 f'"{model.label.column}" into {model.labeled} and approve again'
             )
         with self.store.together():  # a step and what is said of it: a crash cannot come in between
+            if reason := self.refusal(model, files, incident_id):
+                raise StateError(reason)
             retrain = self.store.approve(
                 incident_id,
                 model.name,
@@ -74,6 +76,22 @@ class Retraining:
             )
             self._say("retrain_started", retrain)
         return retrain
+
+    def refusal(
+        self, model: ModelSection, files: Sequence[DataFile] = (), incident_id: int | None = None
+    ) -> str:
+        """Why no retrain may be approved now: a broken feed would be learned. Empty where it may."""
+        for file in files:
+            seen = self.store.seen(model.name, file.sha256)
+            if seen is not None and seen.verdict == "broken_feed":
+                return f"{Path(file.path).name} is a broken feed{_why(seen)} A retrain would learn the fault."
+        broken = self.store.broken_feed(model.name) if incident_id is not None else None
+        if broken is None:
+            return ""
+        return (
+            f"the newest batch, {Path(broken.path).name}, is a broken feed{_why(broken)} Quarantine it "
+            f"(`driftcatcher quarantine {broken.id}`) or wait for a sound one, then approve."
+        )
 
     def chosen(self, model: ModelSection, digests: Sequence[str]) -> tuple[DataFile, ...]:
         """The waiting labelled files with these digests (or prefixes of them); StateError when one has gone.
@@ -240,3 +258,9 @@ class Retraining:
             self.store.enqueue(
                 "incident", f"incident:{retrain.incident_id}:{key}", {}, retrain.incident_id, now
             )
+
+
+def _why(batch: Batch) -> str:
+    """The first fault of a broken feed, for the middle of a sentence."""
+    faults = batch.report.faults if batch.report is not None else ()
+    return f" ({faults[0].text})." if faults else "."

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from detectors.base import Detector, Score, check_score
+from detectors.base import AnyDetector, Detector, Score, TableDetector, check_score
 from detectors.profile import FeatureProfile, categorical_profile, numeric_profile
+from detectors.table_checks import check_table_detector
 
 _TRIALS = 200
 # With honest p-values, more than so many of 200 below the level happens once in 100,000 suites.
@@ -27,17 +28,25 @@ class _Case:
     drifted: np.ndarray
 
 
-def check_detector(detector: Detector) -> None:
-    """Try a detector on what the field will bring.
+def check_detector(detector: AnyDetector) -> None:
+    """Try a detector on what the field will bring: of single features, of whole tables, or both.
 
     The same data gives zero, row order does not matter, p-values without drift are not too small, some
     known drift is seen, and constants, missing values, infinities, single rows and unseen categories give
-    finite answers.
+    finite answers. A detector of whole tables has to give no drift on the same data, the same answer to the same
+    rows, and the same judgement in any order of them.
 
     Raises:
         AssertionError: with a plain sentence on the first promise that is broken.
     """
     _check_attributes(detector)
+    if isinstance(detector, TableDetector):
+        check_table_detector(detector)
+    if isinstance(detector, Detector):
+        _check_features(detector)
+
+
+def _check_features(detector: Detector) -> None:
     cases = _cases(np.random.default_rng(20_260_101))
     measured = [case for case in cases if _score(detector, case, case.reference) is not None]
     _claim(bool(measured), "it answered None for every kind of feature, numeric and categorical")
@@ -51,8 +60,11 @@ def check_detector(detector: Detector) -> None:
     _check_odd_references(detector)
 
 
-def _check_attributes(detector: Detector) -> None:
-    _claim(isinstance(detector, Detector), "it lacks name, moderate, significant or score()")
+def _check_attributes(detector: AnyDetector) -> None:
+    _claim(
+        isinstance(detector, (Detector, TableDetector)),
+        "it lacks name, moderate, significant or score() (or, for whole tables, score_table())",
+    )
     _claim(
         bool(detector.name) and detector.name == detector.name.lower(), "its name is not short and lower case"
     )

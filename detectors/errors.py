@@ -15,3 +15,7 @@ class DataError(ValueError):
         super().__init__(message)
         self.kind = kind
         self.message = message
+
+
+class DetectorFailed(Exception):
+    """A detector gave no answer; the text says why, in words for people."""

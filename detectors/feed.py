@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +19,8 @@ from detectors.cells import number
 from detectors.profile import FeatureProfile, Profile
 from detectors.psi import PSI
 from detectors.report import Fault
-from detectors.significance import proportions
+from detectors.sample import row_keys
+from detectors.significance import proportions, smirnov
 from detectors.units import unit_faults
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 BROKEN_SHARE = 0.5  # cells of the wrong type from which a column is broken, not drifted
 _OTHER_FORMAT = 0.05  # the same where the cells are numbers in another notation: no drift writes those
 _VARIED = 0.8  # a reference with one value in more of its rows hardly varied
-_MOVED = 0.2  # PSI*, as for significant drift
+_MOVED, _FAR = 0.2, 0.177  # PSI* and Kolmogorov's distance of significant drift
 _QUIET = 0.25  # share of the other features that may have moved although the fault explains the batch
 _LEAST_ROWS = 20
 _COPIES = 0.2  # share of the rows that are copies, above that of the reference
@@ -69,7 +71,7 @@ def find_faults(baseline: Baseline, profile: Profile, policy: Policy) -> tuple[F
         frozen = {name for fault in found for name in fault.features}
         moving = [name for name in whole if name not in frozen]
         columns = {n: profile.sample.column(n) for n in moving if whole[n].kind == "numeric"}
-        found += unit_faults(baseline.features, columns, alpha)
+        found += unit_faults(baseline.features, columns, alpha, _Rows(baseline, profile.sample, moving))
         found += _copies(baseline, profile.rows, profile.sample, moving, policy.alpha)
     if profile.probe is not None:
         for name, times in profile.probe.clocks.items():
@@ -186,7 +188,7 @@ def _constant(part: FeatureProfile) -> float | str | None:
 def _rows_with(reference: FeatureProfile, value: float | str) -> int:
     """Rows of the reference with a value; between two grid points at most one of them holds a thousandth."""
     if isinstance(value, str):
-        return dict(zip(reference.known, reference.counts.tolist(), strict=True)).get(value, 0)
+        return int(dict(zip(reference.known, reference.counts, strict=True)).get(value, 0))
     at = int(np.searchsorted(reference.grid, value))
     if at < len(reference.grid) and reference.grid[at] == value:
         return int(reference.at_most[at] - reference.below[at])
@@ -204,12 +206,28 @@ def _quiet(pairs: Iterable[tuple[FeatureProfile, FeatureProfile]]) -> bool:
 
 
 def _moved(reference: FeatureProfile, current: FeatureProfile) -> bool:
-    score = PSI().score(reference, current)
-    return (
-        score is not None
-        and (score.effect or 0.0) > _MOVED
-        and (score.p_value is None or score.p_value < 1e-3)
-    )
+    """As far as a significant drift. Kolmogorov's distance will do here, and costs little."""
+    if reference.kind == "categorical":
+        score = PSI().score(reference, current)
+        return score is not None and (score.effect or 0.0) > _MOVED and (score.p_value or 0.0) < 1e-3
+    m, n = reference.filled, current.filled
+    if not m or not n:
+        return bool(m) != bool(n)
+    distance = float(np.abs(reference.at_most / m - current.at_most / n).max())
+    return distance > _FAR and smirnov(distance, m, n) < 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Called with a mask of the sampled rows: whether those look like the reference, but for some features."""
+
+    baseline: Baseline
+    sample: RowSample
+    features: Sequence[str]
+
+    def __call__(self, rows: np.ndarray, but: Collection[str] = ()) -> bool:
+        references = (self.baseline.features[name] for name in self.features if name not in but)
+        return _quiet((part, part.summarize(self.sample.column(part.name)[rows])) for part in references)
 
 
 def _copies(
@@ -218,26 +236,26 @@ def _copies(
     """Rows that are there several times. New rows that all look the same are no copies: a scan is drift."""
     if baseline.twins is None or not features:
         return
-    import pandas as pd
-
     before, of = baseline.twins
     kept = sample.head(of)
-    frame = pd.DataFrame({name: kept.column(name) for name in features})
-    again = frame.duplicated(keep=False).to_numpy()
+    _, at, which, times = np.unique(
+        row_keys([kept.column(name) for name in features]),
+        return_index=True,
+        return_inverse=True,
+        return_counts=True,
+    )
+    again = times[which] > 1
     n, seen = kept.rows, kept.rows / rows  # a sample finds the copy of a row with this chance
     excess = again.mean() - before / of
     if n < _LEAST_ROWS or excess < max(_COPIES * seen, 0.004):
         return
     if proportions(before, of, int(again.sum()), n) > alpha:
         return
-    first = ~frame.duplicated().to_numpy()
+    first = np.isin(np.arange(n), at)
     for chosen in (first, first & again):  # the rows once each; of them those that have copies
-        if chosen.sum() >= _LEAST_ROWS and not _quiet(
-            (baseline.features[name], _part(baseline.features[name], kept.column(name)[chosen]))
-            for name in features
-        ):
+        if chosen.sum() >= _LEAST_ROWS and not _Rows(baseline, kept, features)(chosen):
             return
-    most = int(frame[again].value_counts(dropna=False).iloc[0])
+    most = int(times.max())
     if first.sum() < _LEAST_ROWS or most >= _COPIES * n:
         cause = f"one row is there in {100 * most / n:.0f} % of the rows: is the export stuck?"
         yield Fault("duplicates", (), cause, most / n)
@@ -248,10 +266,6 @@ def _copies(
         "exported or joined twice?"
     )
     yield Fault("duplicates", (), cause, share)
-
-
-def _part(reference: FeatureProfile, values: np.ndarray) -> FeatureProfile:
-    return reference.summarize(values)
 
 
 def _clock(name: str, clock: Clock, times: np.ndarray) -> Iterator[Fault]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from detectors.base import AnyDetector, Detector, Score, TableDetector, check_score
 from detectors.cells import some_names
+from detectors.errors import DetectorFailed
 from detectors.report import FeatureDrift, Severity
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def measure(
                     continue
                 found.findings.append(_finding(name, detector, score, policy))
             except Exception as error:  # noqa: BLE001 - a third party's code: what it raises is reported
-                failed.setdefault(f"{type(error).__name__}: {error}", []).append(name)
+                failed.setdefault(_said(error), []).append(name)
         for message, names in failed.items():
             found.failed.update(names)
             count = f"{len(names)} feature{'s' * (len(names) != 1)}"
@@ -110,9 +111,13 @@ def measure_together(
                 found.findings.append(_finding(name, detector, score, policy))
         except Exception as error:  # noqa: BLE001 - a third party's code: what it raises is reported
             found.errors.append(
-                f"detector {detector_name(detector)} failed on the whole table: {type(error).__name__}: {error}"
+                f"detector {detector_name(detector)} failed on the whole table: {_said(error)}"
             )
     return found
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, DetectorFailed) else f"{type(error).__name__}: {error}"
 
 
 def _finding(name: str, detector: AnyDetector, score: Score, policy: Policy) -> Finding:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -60,6 +60,26 @@ class RowSample:
             {name: values[rows] for name, values in self.numeric.items()},
             {name: values[rows] for name, values in self.categorical.items()},
         )
+
+
+def row_keys(columns: Sequence[np.ndarray]) -> np.ndarray:
+    """A number for each row, uint64, shape (rows,): the same for rows that are equal in all columns.
+
+    Multiplicative hashing (Knuth, The art of computer programming 3, 6.4) of one column after the other: of 10,000
+    rows that differ, two share a number with a chance of about 3e-12.
+    """
+    keys = np.full(len(columns[0]), 1, dtype=np.uint64)
+    for values in columns:
+        if values.dtype == object:
+            seen: dict[str | None, int] = {}
+            parts = np.array([seen.setdefault(word, len(seen)) for word in values.tolist()], dtype=np.uint64)
+        else:
+            parts = np.where(np.isnan(values), np.nan, values + 0.0).view(np.uint64)  # one NaN, no -0
+        keys = (keys ^ parts) * np.uint64(0x9E3779B97F4A7C15)
+        keys ^= keys >> np.uint64(29)
+        keys *= np.uint64(0xBF58476D1CE4E5B9)
+        keys ^= keys >> np.uint64(32)
+    return keys
 
 
 def twins(frame: pd.DataFrame, seed: int = 0) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from typing import Any
 from detectors.report import DriftReport
 from state.codec import maybe, moment, stamp, to_json
 from state.database import Database
+from state.journal import note
 from state.process import Process
 from state.records import Batch, Claim, HistoryPoint, PastCheck, StateError
 
@@ -137,6 +138,53 @@ class Batches:
         with self._db.write():
             self._db.change("UPDATE batches SET held = 0 WHERE id = ?", batch_id)
 
+    def quarantine_batch(self, batch_id: int, path: str, by: str, why: str, now: datetime) -> Batch:
+        """The batch's file lies at `path`, aside; StateError if it does already, or is being checked."""
+        with self._db.write():
+            batch = _load(self._db, batch_id)
+            if batch.quarantine is not None:
+                raise StateError(f"batch {batch_id} is in quarantine already, at {batch.quarantine}")
+            if batch.state == "checking":
+                raise StateError(f"batch {batch_id} is being checked: wait for its end")
+            self._db.change("UPDATE batches SET quarantine = ?, held = 0 WHERE id = ?", path, batch_id)
+            note(self._db, by, "quarantine", batch.model, f"batch {batch_id}", why, now)
+            return _load(self._db, batch_id)
+
+    def release_batch(self, batch_id: int, path: str, by: str, why: str, now: datetime) -> Batch:
+        """The batch's file is back at `path` and is to be checked again; StateError if it was not aside."""
+        with self._db.write():
+            batch = _load(self._db, batch_id)
+            if batch.quarantine is None:
+                raise StateError(f"batch {batch_id} is not in quarantine")
+            for table in ("scores", "profiles"):
+                self._db.change(f"DELETE FROM {table} WHERE batch_id = ?", batch_id)  # noqa: S608
+            self._db.change(
+                "UPDATE batches SET quarantine = NULL, path = ?, state = 'failed', error_kind = 'released',"
+                " error = 'released from quarantine: it is checked again', verdict = NULL, rows = NULL,"
+                " overall_psi = NULL, worst = NULL, report = NULL WHERE id = ?",
+                path,
+                batch_id,
+            )
+            note(self._db, by, "release", batch.model, f"batch {batch_id}", why, now)
+            return _load(self._db, batch_id)
+
+    def broken_feed(self, model: str) -> Batch | None:
+        """The newest batch of a model if its feed is broken and it is not set aside."""
+        newest = self._newest(
+            "SELECT id FROM batches WHERE model = ? AND state = 'checked' AND quarantine IS NULL"
+            " AND reported_at IS NOT NULL ORDER BY checked_at DESC, id DESC LIMIT 1",
+            model,
+        )
+        return newest if newest is not None and newest.verdict == "broken_feed" else None
+
+    def in_quarantine(self, model: str) -> tuple[Batch, ...]:
+        """The batches of a model that are set aside, oldest first."""
+        with self._db.read():
+            rows = self._db.rows(
+                "SELECT id FROM batches WHERE model = ? AND quarantine IS NOT NULL ORDER BY id", model
+            )
+            return tuple(_load(self._db, row["id"]) for row in rows)
+
     def calm_since(self, incident_id: int, batch_id: int, baseline_version: str) -> int:
         """How many batches in a row, up to this one, were stable against a version since the incident's last drift.
 
@@ -147,6 +195,7 @@ class Batches:
                 "SELECT verdict FROM batches WHERE model = (SELECT model FROM incidents WHERE id = ?1)"
                 " AND id > (SELECT last_batch_id FROM incidents WHERE id = ?1) AND id <= ?2"
                 " AND state = 'checked' AND baseline_version = ?3 AND (reported_at IS NOT NULL OR id = ?2)"
+                " AND quarantine IS NULL"
                 " ORDER BY id DESC",
                 incident_id,
                 batch_id,
@@ -201,7 +250,7 @@ class Batches:
         with self._db.read():
             newest = self._db.value(
                 "SELECT id FROM batches WHERE model = (SELECT model FROM batches WHERE id = ?)"
-                " AND state = 'checked' ORDER BY checked_at DESC, id DESC LIMIT 1",
+                " AND state = 'checked' AND quarantine IS NULL ORDER BY checked_at DESC, id DESC LIMIT 1",
                 batch_id,
             )
         return bool(newest == batch_id)
@@ -229,11 +278,11 @@ class Batches:
         return tuple(_past(row, measured[row["id"]]) for row in reversed(batches))
 
     def history(self, model: str, limit: int = 20) -> tuple[HistoryPoint, ...]:
-        """The drift history of a model, newest first."""
+        """The drift history of a model, newest first, without what is in quarantine."""
         with self._db.read():
             rows = self._db.rows(
                 "SELECT checked_at, path, rows, verdict, overall_psi, worst FROM batches"
-                " WHERE model = ? AND checked_at IS NOT NULL AND state = 'checked'"
+                " WHERE model = ? AND checked_at IS NOT NULL AND state = 'checked' AND quarantine IS NULL"
                 " ORDER BY checked_at DESC, id DESC LIMIT ?",
                 model,
                 limit,
@@ -311,6 +360,7 @@ def _load(db: Database, batch_id: int) -> Batch:
         error=row["error"],
         error_kind=row["error_kind"],
         reported=row["reported_at"] is not None,
+        quarantine=row["quarantine"],
     )
 
 

@@ -198,3 +198,9 @@ def m2026_11_25_feedback(db: Database) -> None:
         " SELECT model, id, 'false_alarm', coalesce(closed_by, ''), coalesce(closed_at, opened_at), ''"
         " FROM incidents WHERE state = 'dismissed' ORDER BY closed_at, id"
     )
+
+
+@migrations()
+def m2026_11_25_quarantine(db: Database) -> None:
+    """Where the file of a batch lies that was moved aside; such a batch is no part of the history."""
+    db.execute("ALTER TABLE batches ADD COLUMN quarantine TEXT")

@@ -49,7 +49,7 @@ RETRAIN_TRANSITIONS: Mapping[str, frozenset[str]] = MappingProxyType(
 
 
 # Kinds of a batch's error that are no fault of its file: it is tried again.
-OURS = ("baseline", "state", "internal", "changed")
+OURS = ("baseline", "state", "internal", "changed", "released")
 BOT = "DriftCatcher"  # who decided, where nobody did
 
 
@@ -86,6 +86,7 @@ class Batch:
 
     `report` is set when state is checked, `error` when failed (the file could not be read or measured).
     `reported`: it was decided what Slack is told of it (perhaps nothing), and that is in the outbox.
+    `quarantine`: where its file lies while it is set aside.
     """
 
     id: int
@@ -104,6 +105,7 @@ class Batch:
     error: str | None = None
     error_kind: str | None = None
     reported: bool = False
+    quarantine: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

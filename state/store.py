@@ -51,6 +51,10 @@ class Store:
         self.history = batches.history
         self.checked_batches = batches.checked_batches
         self.batches_named = batches.batches_named
+        self.quarantine_batch = batches.quarantine_batch
+        self.release_batch = batches.release_batch
+        self.broken_feed = batches.broken_feed
+        self.in_quarantine = batches.in_quarantine
 
         incidents = Incidents(db)
         self.open_incident = incidents.open_incident

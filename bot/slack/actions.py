@@ -14,6 +14,7 @@ from slack_sdk import WebClient
 
 from bot.config import ModelSection
 from bot.labelling import unusable, waiting
+from bot.quarantine import Quarantine
 from bot.slack import ids, modals
 from bot.slack.answers import answer, beside, reference
 from bot.slack.blocks import Message
@@ -47,6 +48,8 @@ def register(app: App, services: Services) -> None:
         ids.INCIDENT_CONFIRM: clicks.confirm,
         ids.INCIDENT_DISMISS: clicks.dismiss,
         ids.INCIDENT_DETAILS: clicks.details,
+        ids.BATCH_QUARANTINE: clicks.quarantine,
+        ids.BATCH_RELEASE: clicks.release,
         ids.RETRAIN_OPEN: clicks.open_form,
         ids.RETRAIN_PROMOTE: clicks.promote,
         ids.RETRAIN_KEEP: clicks.keep,
@@ -135,6 +138,8 @@ class Clicks:
         model = self._permitted(body, client, incident.model, "approve a retrain")
         if incident.state != "open":
             raise Refused(self._too_late(incident))
+        if reason := self.services.retraining.refusal(model, incident_id=incident.id):
+            raise StateError(reason[:1].upper() + reason[1:])
         open_approval(self.services, client, body["trigger_id"], model, incident)
 
     def open_form(self, body: Body, client: WebClient) -> None:
@@ -213,6 +218,21 @@ class Clicks:
             is None
         ):
             raise Refused("The details of the newest batch are in this message's thread.")
+
+    def quarantine(self, body: Body, client: WebClient) -> None:
+        """Move the file of a broken feed aside."""
+        batch = self.services.store.batch(_number(body))
+        model = self._permitted(body, client, batch.model, "quarantine a batch")
+        self._quarantine().put(model, batch, body["user"]["id"])
+
+    def release(self, body: Body, client: WebClient) -> None:
+        """Move it back; the next scan checks it again."""
+        batch = self.services.store.batch(_number(body))
+        model = self._permitted(body, client, batch.model, "release a batch")
+        self._quarantine().release(model, batch, body["user"]["id"])
+
+    def _quarantine(self) -> Quarantine:
+        return Quarantine(self.services.store, self.services.now)
 
     def promote(self, body: Body, client: WebClient) -> None:
         """Make the challenger the champion, beside the listener: the registry may be slow."""

@@ -7,7 +7,21 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from bot.sentences import cause_lines, estimate_lines
-from bot.slack.blocks import Block, Message, clip, context, header, more_note, section, table, verbatim
+from bot.slack import ids
+from bot.slack.blocks import (
+    Block,
+    Message,
+    actions,
+    button,
+    clip,
+    confirmation,
+    context,
+    header,
+    more_note,
+    section,
+    table,
+    verbatim,
+)
 from bot.slack.text import bullets, clean, count, escape, file_name, listed, name, probability, score, when
 from detectors.findings import JOINT
 from detectors.report import DriftReport, FeatureDrift
@@ -159,8 +173,7 @@ def meaning(report: DriftReport) -> str:
         "insufficient_data": _unmeasured(report)
         or f"{count(report.rows, 'row')} cannot show whether the data has changed.{needed}"
         " Wait for a larger batch, or join several.",
-        "broken_feed": "*Next step:* check where the file comes from. Columns are missing, empty or of"
-        " another type; a retrain would learn the fault.",
+        "broken_feed": "*Next step:* check where the file comes from; a retrain would learn the fault.",
     }[report.verdict]
 
 
@@ -227,14 +240,33 @@ def _remarks(title: str, lines: Sequence[str]) -> list[Block]:
 
 
 def broken_feed_message(batch: Batch) -> Message:
-    """A batch whose columns are wrong: said loudly, without a button to train on it."""
+    """A batch whose feed is broken: said loudly, without a button to train on it, with one to set it aside."""
     report = batch.report
+    if report is None and batch.error_kind == "released":
+        title = f"⚪ {clean(batch.model)}: a batch was released from quarantine"
+        return Message(title, [header(title), section(f"{file_name(batch.path)} is checked again.")])
     if report is None:
         return failed_batch_message(batch.model, batch.path, batch.error_kind or "error", batch.error or "")
     title = headline(batch.model, report)
     blocks = [header(title), section(meaning(report)), section(facts(batch))]
     blocks += _remarks("What is wrong", report.errors) + _remarks("Notes", report.notes)
+    if batch.quarantine is not None:
+        blocks.append(section("*Set aside in quarantine.* It is no part of the history any more."))
+    if batch.quarantine is not None or report.verdict == "broken_feed":
+        blocks.append(actions(_quarantine_button(batch)))
     return Message(_fallback(title, batch, report), blocks)
+
+
+def _quarantine_button(batch: Batch) -> Block:
+    if batch.quarantine is not None:
+        return button("Release", ids.BATCH_RELEASE, str(batch.id))
+    ask = confirmation(
+        "Quarantine this batch?",
+        "Its file is moved into the quarantine folder beside the inbox, and it is left out of the history."
+        " Nothing is deleted; it can be released again.",
+        "Quarantine",
+    )
+    return button("Quarantine", ids.BATCH_QUARANTINE, str(batch.id), confirm=ask)
 
 
 def failed_batch_message(model: str, path: str, kind: str, message: str) -> Message:

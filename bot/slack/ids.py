@@ -7,6 +7,8 @@ INCIDENT_SNOOZE = "incident_snooze"
 INCIDENT_CONFIRM = "incident_confirm"
 INCIDENT_DISMISS = "incident_dismiss"
 INCIDENT_DETAILS = "incident_details"
+BATCH_QUARANTINE = "batch_quarantine"
+BATCH_RELEASE = "batch_release"
 RETRAIN_OPEN = "retrain_open"
 RETRAIN_PROMOTE = "retrain_promote"
 RETRAIN_KEEP = "retrain_keep"
@@ -18,6 +20,8 @@ ACTIONS = (
     INCIDENT_CONFIRM,
     INCIDENT_DISMISS,
     INCIDENT_DETAILS,
+    BATCH_QUARANTINE,
+    BATCH_RELEASE,
     RETRAIN_OPEN,
     RETRAIN_PROMOTE,
     RETRAIN_KEEP,

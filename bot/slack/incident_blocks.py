@@ -24,7 +24,7 @@ from bot.slack.blocks import (
     section,
 )
 from bot.slack.retrain_blocks import metrics_table, outcome_line
-from bot.slack.text import clean, clock, count, escape, listed, name, person, when
+from bot.slack.text import clean, clock, count, escape, file_name, listed, name, person, when
 from state.records import BOT, Batch, Feedback, Incident, Retrain, Silence
 from trainers.base import ModelVersion
 
@@ -53,6 +53,7 @@ class _Case:
     alert_cooldown: timedelta
     cooling_until: datetime | None
     feedback: Sequence[Feedback]
+    broken: Batch | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ def incident_message(
     alert_cooldown: timedelta = timedelta(0),
     cooling_until: datetime | None = None,
     feedback: Sequence[Feedback] = (),
+    broken: Batch | None = None,
 ) -> Message:
     """The message of an incident in its present state.
 
@@ -95,6 +97,7 @@ def incident_message(
         alert_cooldown: how long after an alert no new incident is opened.
         cooling_until: when the retrain cool-down ends, None if it is over.
         feedback: what counts of this incident, one opinion a person.
+        broken: the model's newest batch, if its feed is broken: until it is set aside nothing may be approved.
     """
     case = _Case(
         incident,
@@ -109,6 +112,7 @@ def incident_message(
         alert_cooldown,
         cooling_until,
         feedback,
+        broken,
     )
     parts = _STATES[incident.state](case)
     blocks = [header(parts.title), section(parts.advice), section(_facts(case)), *parts.body]
@@ -135,6 +139,11 @@ def _open(case: _Case) -> _Parts:
 def _advice(case: _Case) -> str:
     """What to do now, and what that means."""
     report = case.batch.report
+    if case.broken is not None:
+        return (
+            f"*A retrain cannot be approved now:* the newest batch, {file_name(case.broken.path)}, is a broken feed."
+            " *Next step:* mend the feed, or quarantine that batch."
+        )
     if report is None:
         return "*Next step:* look at the thread; the newest batch was not measured."
     if report.recommendation not in ("label", "retrain"):
@@ -173,7 +182,8 @@ def _label_some(case: _Case) -> str:
 def _open_buttons(case: _Case) -> list[Block]:
     key, report = str(case.incident.id), case.batch.report
     buttons: list[Block] = []
-    if report is None or report.verdict != "broken_feed":  # a retrain would learn the fault
+    fed = report is None or report.verdict != "broken_feed"
+    if fed and case.broken is None:  # a retrain would learn the fault
         style: Style | None = "primary" if report and report.verdict == "drift" else None
         buttons.append(button("Approve retrain", ids.INCIDENT_APPROVE, key, style=style))
     close = confirmation(

@@ -93,6 +93,8 @@ class Renderer:
             self.store.set_incident_ts(item.incident_id, ts, channel)
         elif item.kind in ("retrain_started", "retrain_finished", "promoted"):
             self.store.remember_post(f"{item.kind}:{item.payload['retrain_id']}", channel, ts)
+        elif item.kind == "broken_feed":
+            self.store.remember_post(f"broken_feed:{item.payload['batch_id']}", channel, ts)
 
     def incident(self, item: OutboxItem) -> list[Post]:
         """The one message of the incident, new or edited."""
@@ -112,6 +114,7 @@ class Renderer:
             latest_retrain=own[0] if own else None,
             silence=self.store.silence(incident.model, self.now()),
             labelled=len(labelled),
+            broken=self.store.broken_feed(incident.model),
             labelled_folder=self._folder(incident.model),
             label_column=model.label.column,
             baseline_rows=self._baseline_rows(batch),
@@ -193,7 +196,10 @@ class Renderer:
     def broken_feed(self, item: OutboxItem) -> list[Post]:
         """A batch whose columns are wrong."""
         batch = self.store.batch(int(item.payload["batch_id"]))
-        return [Post(self._channel(batch.model), broken_feed_message(batch))]
+        message = broken_feed_message(batch)
+        if before := self.store.post_of(f"broken_feed:{batch.id}"):
+            return [Post(before[0], message, edit_ts=before[1])]
+        return [Post(self._channel(batch.model), message)]
 
     def unmeasured(self, item: OutboxItem) -> list[Post]:
         """A batch whose features the detectors could not measure."""

@@ -54,6 +54,14 @@ def function():
     return MeanShift()
 '''
 
+SHIFT += """
+
+class Needy(MeanShift):
+    def __init__(self, what: int):
+        if what % 2:
+            raise ValueError("what must be even")
+"""
+
 LAZY = '''
 class Lazy:
     """A trainer that trains nothing."""
@@ -140,9 +148,14 @@ WRONG = {
     "an unknown class": ("{others}.shift:Missing", {}, "has no attribute 'Missing'"),
     "no class": ("{others}.shift:function", {}, "is not a class"),
     "no detector": ("{others}.shift:NoDetector", {}, "is no detector: it needs name, moderate"),
-    "a wrong parameter": ("psi", {"moderat": 1}, "moderat"),
+    "a wrong parameter": ("psi", {"moderat": 1}, "no parameter moderat (= 1); did you mean moderate? It takes"),
+    "a truth for a number": ("ks", {"moderate": True}, "moderate = True will not do: input should be a valid number"),
+    "a missing parameter": ("{others}.shift:Needy", {}, "needs the parameter what; it takes: what"),
+    "a value that the class refuses": (
+        "{others}.shift:Needy", {"what": 3}, "refuses its parameters (what = 3): what must be even (it takes: what)"
+    ),
     "a threshold below zero": ("psi", {"moderate": -1}, "moderate (-1) and significant (0.2) must be numbers"),
-    "a threshold in words": ("ks", {"significant": "much"}, "significant ('much') must be numbers"),
+    "a threshold in words": ("ks", {"significant": "much"}, "significant = 'much' will not do: input should be"),
     "thresholds in the wrong order": ("psi", {"moderate": 0.3}, "the second not below the first"),
     "an empty name": ("", {}, 'no plug-in is called ""'),
 }  # fmt: skip

@@ -13,6 +13,8 @@ import pandas as pd
 import pytest
 
 from detectors import Baseline, Policy, check
+from detectors.baseline import profile_batch
+from detectors.feed import find_faults
 from detectors.ks import KS
 from detectors.psi import PSI
 from detectors.source import read_frame
@@ -69,3 +71,34 @@ def test_half_a_port_scan_is_drift(known, tmp_path):
 
 def test_slow_loris_is_drift_straight_from_its_file(known):
     assert check(known[0], FOLDER / "dos_slowloris.csv.gz").verdict == "drift"
+
+
+@pytest.mark.parametrize("attack", ["portscan", "ddos", "dos_slowloris"])
+@pytest.mark.parametrize("share", [0.1, 0.5, 1.0])
+def test_attacks_are_no_broken_feed(known, attack, share):
+    baseline, rest = known
+    flows = read_frame(FOLDER / f"{attack}.csv.gz")
+    for k in range(4):
+        n = (200, 1000)[k % 2]
+        parts = (
+            flows.sample(int(n * share), random_state=k),
+            rest.sample(n - int(n * share), random_state=k),
+        )
+        assert find_faults(baseline, profile_batch(baseline, pd.concat(parts)), Policy()) == ()
+
+
+def test_held_out_flows_are_no_broken_feed(known):
+    baseline, rest = known
+    for k in range(30):
+        batch = rest.sample((50, 200, 1000)[k % 3], random_state=k)
+        assert find_faults(baseline, profile_batch(baseline, batch), Policy()) == ()
+
+
+def test_a_unit_change_of_real_flows_is_a_broken_feed(known):
+    baseline, rest = known
+    report = check(
+        baseline,
+        rest.sample(500, random_state=1).assign(**{"Flow Duration": lambda f: f["Flow Duration"] / 1000}),
+    )
+    said = '"Flow Duration": values are 1/1,000 of what they were: milliseconds → seconds?'
+    assert (report.verdict, report.errors) == ("broken_feed", (said,))

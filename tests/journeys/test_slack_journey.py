@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from bot.slack import ids, modals
 from bot.workspace import Person, Workspace
 from tests.journeys.conftest import NewSite
@@ -16,6 +18,7 @@ from tests.journeys.stage import (
     SECOND_MODEL,
     STABLE,
     VIC,
+    Json,
     Site,
     Slack,
     Template,
@@ -354,3 +357,42 @@ def test_two_models_have_their_own_channels_and_approvers(slack: Slack, new_site
     assert len(alerts(anna)) == 1
     assert "name one: netflow, edgeflow" in ask(anna, "history")
     assert "edgeflow" in ask(anna, f"history {SECOND_MODEL}", SECOND_CHANNEL)
+
+
+def test_a_broken_feed_is_set_aside_by_a_click_and_comes_back(slack: Slack, new_site: NewSite) -> None:
+    site = new_site(slack)
+    site.start()
+    anna = site.person(ANNA)
+    site.drop(site.files.drifted(1))
+    alert(anna)
+    site.settled()
+
+    frame = pd.read_csv(site.files.stable(1))
+    frame["Flow Duration"] *= 1000
+    frame.to_csv(site.folder / "milliseconds.csv", index=False)
+    site.drop(site.folder / "milliseconds.csv")
+    sees(anna, "values are 1,000 times what they were: ")
+    site.settled()
+    assert not with_action(alerts(anna), ids.INCIDENT_APPROVE), "a retrain would learn the fault"
+    assert "A retrain cannot be approved now" in str(alert(anna)["blocks"])
+
+    told_once = broken(anna, ids.BATCH_QUARANTINE)
+    site.person(VIC).click(CHANNEL, told_once["ts"], ids.BATCH_QUARANTINE)
+    told(site.person(VIC), "not an approver")
+    anna.click(CHANNEL, told_once["ts"], ids.BATCH_QUARANTINE)
+    again = anna.wait_for(lambda p: with_action(p.messages(CHANNEL), ids.BATCH_RELEASE), PATIENCE)
+    assert again is not None
+    assert again["ts"] == told_once["ts"], "the same message, edited"
+    assert site.app.store.in_quarantine(MODEL)
+    anna.wait_for(lambda p: with_action(alerts(p), ids.INCIDENT_APPROVE), PATIENCE)
+
+    anna.click(CHANNEL, told_once["ts"], ids.BATCH_RELEASE)
+    anna.wait_for(lambda p: with_action(p.messages(CHANNEL), ids.BATCH_QUARANTINE), PATIENCE)
+    assert not site.app.store.in_quarantine(MODEL)
+    assert {d.what for d in site.app.store.decisions(MODEL, 9)} >= {"quarantine", "release", "refuse"}
+
+
+def broken(person: Person, action_id: str) -> Json:
+    found = with_action(person.messages(CHANNEL), action_id)
+    assert found is not None
+    return found

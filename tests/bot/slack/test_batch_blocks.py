@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bot.slack import ids
 from bot.slack.batch_blocks import (
     broken_feed_message,
     check_reply,
@@ -112,7 +113,12 @@ def test_a_broken_feed_is_told_without_a_button_to_train_on_it(
     )
     message = accepted(broken_feed_message(make.batch(report)))
     assert "*What is wrong*\n• Column bytes is missing.\n" in shown(message)
-    assert pressed(message) == []
+    assert pressed(message) == [ids.BATCH_QUARANTINE]
+    aside = accepted(broken_feed_message(make.batch(report, quarantine="/quarantine/flows_0501.csv")))
+    assert pressed(aside) == [ids.BATCH_RELEASE]
+    assert "Set aside in quarantine" in shown(aside)
+    back = make.failed(error_kind="released", error="released")
+    assert pressed(accepted(broken_feed_message(back))) == []
 
 
 def test_hostile_names_stay_harmless(make: Any, accepted: Any) -> None:

@@ -185,11 +185,16 @@ def test_another_version_in_use_than_the_batch_was_compared_with_is_said(make: A
     )
 
 
-def test_a_broken_feed_cannot_be_trained_on(make: Any, accepted: Any, pressed: Any) -> None:
+def test_a_broken_feed_cannot_be_trained_on(make: Any, accepted: Any, pressed: Any, shown: Any) -> None:
     report = make.report(
         drifted=0, verdict="broken_feed", recommendation="investigate", errors=("No column x.",)
     )
     assert APPROVE not in pressed(accepted(incident_message(make.incident(), make.batch(report))))
+    newer = make.batch(report, path="/data/inbox/newer.csv")
+    message = accepted(incident_message(make.incident(), make.batch(), broken=newer))
+    assert APPROVE not in pressed(message)
+    assert "A retrain cannot be approved now" in shown(message)
+    assert "newer.csv" in shown(message)
 
 
 def test_two_detectors_share_one_line_a_feature(make: Any, accepted: Any, shown: Any) -> None:
