@@ -527,6 +527,30 @@ def feedback(
 
 
 @cli.command()
+@model_option
+@click.option(
+    "--last", type=click.IntRange(1), default=50, show_default=True, help="Past batches to try a change on."
+)
+@json_option
+@click.pass_context
+def tune(context: click.Context, model_name: str | None, last: int, as_json: bool) -> None:
+    """Propose one change of the thresholds, back-tested on past batches and on what people said of them.
+
+    Nothing is changed: the lines for driftcatcher.toml are printed. No alert that was confirmed as true drift is given
+    up. No file is read again.
+    """
+    from bot.tuning import tune as proposal
+    from bot.tuning_text import as_dict, tuning_text
+
+    application = _application(context)
+    found = proposal(application.store, _model(application, model_name), last)
+    if as_json:
+        _print_json(as_dict(found))
+    else:
+        click.echo(tuning_text(found))
+
+
+@cli.command()
 def detectors() -> None:
     """List the detectors that are installed, with their parameters."""
     from bot.plugins import DETECTORS, describe

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from detectors.base import AnyDetector, Detector, Score, TableDetector, check_score
 from detectors.cells import some_names
-from detectors.report import FeatureDrift, Severity
+from detectors.report import DriftReport, FeatureDrift, Severity
+from detectors.track_record import PREDICTION
 
 if TYPE_CHECKING:
     from detectors.codes import CodedRows
@@ -107,6 +109,20 @@ def measure_together(
                 f"detector {detector_name(detector)} failed on the whole table: {type(error).__name__}: {error}"
             )
     return found
+
+
+def stored_findings(report: DriftReport, detectors: Sequence[AnyDetector], policy: Policy) -> list[Finding]:
+    """What an earlier check measured on the model's score and on all features together, under these thresholds.
+
+    A summary of the batch cannot give it again. Of detectors that are not asked any more nothing is taken.
+    """
+    by_name = {detector_name(detector): detector for detector in detectors}
+    return [
+        _finding(f.feature, by_name[f.detector], Score(f.statistic, f.p_value, f.effect, f.detail), policy)
+        for f in report.features
+        if f.feature in (TOGETHER, PREDICTION) and f.detector in by_name
+        if math.isfinite(f.statistic) and math.isfinite(f.effect)
+    ]
 
 
 def _finding(name: str, detector: AnyDetector, score: Score, policy: Policy) -> Finding:
