@@ -14,6 +14,8 @@ from detectors.report import DriftReport
 from detectors.verdict import judge
 from state.records import Batch, Truth
 
+# Detector and profile -> what it said; the profile is kept with it, so that no other one gets its identity.
+Scores = dict[tuple[str, int], tuple[FeatureProfile, Score | Exception | None]]
 _STRENGTH = {"warning": 1, "drift": 2}
 
 
@@ -74,7 +76,7 @@ class Remembering:
     """
 
     inner: Any
-    scores: dict[tuple[str, int], Score | Exception | None] = field(default_factory=dict)
+    scores: Scores = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -93,10 +95,10 @@ class Remembering:
         key = (self.name, id(current))
         if key not in self.scores:
             try:
-                self.scores[key] = self.inner.score(reference, current)
+                self.scores[key] = current, self.inner.score(reference, current)
             except Exception as error:  # noqa: BLE001 - a third party's code: judge reports what it raises
-                self.scores[key] = error
-        known = self.scores[key]
+                self.scores[key] = current, error
+        _, known = self.scores[key]
         if isinstance(known, Exception):
             raise known
         return known
@@ -110,7 +112,7 @@ class Bench:
     """Judges the same cases again and again; what does not depend on thresholds is measured once."""
 
     cases: Sequence[Case]
-    _scores: dict[tuple[str, int], Score | Exception | None] = field(default_factory=dict)
+    _scores: Scores = field(default_factory=dict)
 
     def judged(self, model: ModelSection, *, anew: bool = False) -> tuple[Judged, ...]:
         """Every case under the settings of `model`; `anew` measures with the detectors themselves.

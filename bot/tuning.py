@@ -242,7 +242,8 @@ def _rounded_up(value: float) -> float:
     if value <= 0 or not math.isfinite(value):
         return 0.0
     digits = 1 - math.floor(math.log10(value))
-    return round(math.ceil(value * 10**digits - 1e-9) / 10**digits, digits)
+    unit = 10.0**digits
+    return round(math.ceil(value * unit - 1e-9) / unit, digits)
 
 
 def _pair(moderate: float, significant: float, value: float) -> tuple[float, float]:
