@@ -23,6 +23,7 @@ _GAUSSIAN_IQR = 1.349  # interquartile range of a standard normal deviate
 _TIED = 0.5  # rank correlation from which two features go together
 _RANKED = 2_000  # rows that are enough to see that
 _DULL = 0.5  # share of the values that a drift has to change to be one
+_ATOM = 0.1  # share of the rows from which one value is set rather than measured
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,36 +79,50 @@ DRIFTS = (
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Where a numeric feature lies, how wide it is, and whether all its values are whole numbers."""
+    """Where the measured values of a numeric feature lie.
+
+    Attributes:
+        centre: their median; spread: their robust standard deviation.
+        whole: all of them are whole numbers.
+        atoms: values that are set rather than measured (zero, a default): a shift leaves them where they are.
+    """
 
     centre: float
     spread: float
     whole: bool
+    atoms: tuple[float, ...] = ()
 
 
 def scale_of(values: np.ndarray) -> Scale | None:
-    """Median and robust standard deviation (interquartile range / 1.349) of the finite values.
+    """Median and robust standard deviation (interquartile range / 1.349) of the measured values.
 
-    Where half of the values are the same the plain standard deviation is taken. None for a constant.
+    Values that hold more than a tenth of the rows each are no measurements, as long as half of the rows are left
+    without them. Where the quartiles are the same the plain standard deviation is taken. None for a constant.
     """
     finite = values[np.isfinite(values)]
-    if len(finite) < 2 or finite.min() == finite.max():
+    distinct, times = np.unique(finite, return_counts=True)
+    if len(distinct) < 2:
         return None
-    low, centre, high = (float(q) for q in np.quantile(finite, (0.25, 0.5, 0.75)))
+    atoms = distinct[times > _ATOM * len(finite)]
+    measured = finite[~np.isin(finite, atoms)]
+    if len(measured) < max(2, _DULL * len(finite)):
+        atoms, measured = distinct[:0], finite
+    low, centre, high = (float(q) for q in np.quantile(measured, (0.25, 0.5, 0.75)))
     with np.errstate(over="ignore", invalid="ignore"):
-        spread = (high - low) / _GAUSSIAN_IQR or float(finite.std())
+        spread = (high - low) / _GAUSSIAN_IQR or float(measured.std())
     if not np.isfinite(spread) or spread <= 0:
         return None
-    return Scale(centre, spread, bool((finite == np.floor(finite)).all()))
+    whole = bool((measured == np.floor(measured)).all())
+    return Scale(centre, spread, whole, tuple(atoms.tolist()))
 
 
 def shifted(values: np.ndarray, size: float, scale: Scale, random: np.random.Generator) -> np.ndarray:
-    """Every value moved by `size` standard deviations; whole numbers stay whole and move by that on average."""
+    """Every measured value moved by `size` standard deviations; whole numbers stay whole and move so on average."""
     return _as_before(values + size * scale.spread, values, scale, random)
 
 
 def scaled(values: np.ndarray, factor: float, scale: Scale, random: np.random.Generator) -> np.ndarray:
-    """Every value `factor` times as far from the median, on the same side of it."""
+    """Every measured value `factor` times as far from the median, on the same side of it."""
     return _as_before(scale.centre + factor * (values - scale.centre), values, scale, random)
 
 
@@ -267,12 +282,12 @@ def verdict_on(
 def _as_before(
     moved: np.ndarray, values: np.ndarray, scale: Scale, random: np.random.Generator
 ) -> np.ndarray:
-    """Whole numbers rounded at random, so that the mean stays; values that are not finite as they were."""
+    """Whole numbers rounded at random, so that the mean stays; what is not finite or not measured is as it was."""
     if scale.whole:
         below = np.floor(moved)
         with np.errstate(invalid="ignore"):
             moved = below + (random.random(len(moved)) < moved - below)
-    return np.where(np.isfinite(values), moved, values)
+    return np.where(np.isfinite(values) & ~np.isin(values, scale.atoms), moved, values)
 
 
 def _some(rows: int, share: float, random: np.random.Generator) -> np.ndarray:

@@ -51,7 +51,7 @@ def test_a_shift_moves_every_finite_value_by_as_much_and_no_other(
     if scale is None:
         return
     moved = drill.shifted(values, size, scale, np.random.default_rng(seed))
-    finite = np.isfinite(values)
+    finite = np.isfinite(values) & ~np.isin(values, scale.atoms)
     gap = moved[finite] - values[finite]
     assert np.allclose(
         gap, size * scale.spread, atol=1.0 if scale.whole else 1e-6 * (1 + scale.spread * size)
@@ -66,7 +66,7 @@ def test_scaling_keeps_the_centre_and_the_side_of_it(values: np.ndarray, factor:
     if scale is None or scale.whole:
         return
     moved = drill.scaled(values, factor, scale, np.random.default_rng(seed))
-    finite = np.isfinite(values)
+    finite = np.isfinite(values) & ~np.isin(values, scale.atoms)
     away = (values - scale.centre)[finite]
     assert np.allclose((moved - scale.centre)[finite], factor * away, atol=1e-6)
 
@@ -157,6 +157,13 @@ def test_robust_scale_of_a_normal_a_sparse_and_an_odd_column() -> None:
     sparse = drill.scale_of(np.array([0.0] * 90 + [10.0] * 10))
     assert sparse is not None
     assert sparse.spread == pytest.approx(3.0)
+    filled = np.concatenate([np.zeros(400), np.random.default_rng(0).normal(50, 5, 600)])
+    half = drill.scale_of(filled)
+    assert half is not None
+    assert (half.atoms, half.spread) == ((0.0,), pytest.approx(5, rel=0.15))
+    moved = drill.shifted(filled, 1.0, half, np.random.default_rng(1))
+    assert (moved[:400] == 0).all(), "a default stays a default"
+    assert np.allclose(moved[400:] - filled[400:], half.spread)
     assert drill.scale_of(np.array([np.nan, 1.0, 1.0])) is None
     assert drill.scale_of(np.array([np.nan, np.inf])) is None
 
