@@ -161,7 +161,8 @@ def drill(
         cells += found
         if small:
             notes.append(
-                f"{rows:,} rows are too few for a verdict of stable here: batches without drift are {small}"
+                f"Batches of {rows:,} rows are small here: without drift the verdict was insufficient_data in "
+                f"{100 * small:.0f} % of them."
             )
     names = tuple(dict.fromkeys(detector_name(d) for d in judging.detectors))
     notes.append("The model's score is no part of the drill: drift of predictions may be noticed besides.")
@@ -173,12 +174,12 @@ def drill(
 
 def _of_size(
     judging: _Judging, scope: Range, tried: Sequence[Drift], rows: int, repeats: int, progress: Progress
-) -> tuple[list[Cell], str]:
-    """All cells of one batch size; and what the verdict is where it is never stable for want of rows."""
+) -> tuple[list[Cell], float]:
+    """All cells of one batch size, and the share of the batches without drift that had too few rows to judge."""
     judges = [*dict.fromkeys(detector_name(d) for d in judging.detectors), VERDICT]
     hits = {drift: dict.fromkeys(judges, 0) for drift in (NONE, *tried)}
     measured: dict[Drift, set[str]] = {drift: {VERDICT} for drift in hits}
-    verdicts: set[str] = set()
+    small = 0
     calm = max(CALM, repeats)
     for number in range(calm):
         random = np.random.default_rng([_SEED, rows, number])
@@ -187,11 +188,13 @@ def _of_size(
         batch = scope.batch(rows, random)
         plain = profiled(judging.baseline, batch)
         report = verdict_on(judging.baseline, plain, detectors, judging.policy)
-        verdicts.add(report.verdict)
+        small += report.verdict == "insufficient_data"
         _count(hits[NONE], judging.noticed(report))
         measured[NONE] |= _measured(report, "")
         for drift in tried if number < repeats else ():
-            drifted, name = scope.drifted(batch, drift, random)
+            # the same feature for every size of a drift and of a batch: so their rates can be compared
+            name = scope.pick(drift, np.random.default_rng([_SEED, number, *drift.kind.encode()]))
+            drifted = scope.drifted(batch, drift, name, random)
             profile = profiled(judging.baseline, drifted, plain, name)
             report = verdict_on(judging.baseline, profile, detectors, judging.policy)
             _count(hits[drift], judging.noticed(report))
@@ -203,7 +206,7 @@ def _of_size(
         for drift in hits
         for by in judges
     ]
-    return cells, "insufficient_data" if verdicts == {"insufficient_data"} else ""
+    return cells, small / calm
 
 
 def _measured(report: DriftReport, changed: str) -> set[str]:

@@ -197,16 +197,18 @@ class Range:
     def of(cls, rows: Rows) -> Range:
         """Learn from the rows which drift applies where.
 
-        A unit changes only what is not zero, and a permutation only what goes with another feature (a rank
-        correlation of at least 0.5): features in which it would change next to nothing are left out.
+        A unit changes only what is not zero, a spread only what is not the median, and a permutation only what
+        goes with another feature (a rank correlation of at least 0.5): features in which a drift would change
+        next to nothing are left out.
         """
         scales = {n: s for n, v in rows.columns.items() if v.dtype.kind == "f" and (s := scale_of(v))}
         words = tuple(name for name, values in rows.columns.items() if values.dtype.kind != "f")
         moved = tuple(n for n in scales if float(np.mean(rows.columns[n] != 0)) >= _DULL)
+        wide = tuple(n for n, s in scales.items() if float(np.mean(rows.columns[n] != s.centre)) >= _DULL)
         filled = tuple(name for name, values in rows.columns.items() if _filled(values) >= _DULL)
         features: dict[DriftKind, tuple[str, ...]] = {
             "shift": tuple(scales),
-            "scale": tuple(scales),
+            "scale": wide,
             "new category": words,
             "missing": filled,
             "unit": moved,
@@ -226,14 +228,17 @@ class Range:
         """A batch without drift."""
         return self.rows.take(draw(np.arange(self.rows.rows), rows, random))
 
-    def drifted(self, batch: Rows, drift: Drift, random: np.random.Generator) -> tuple[Rows, str]:
-        """The batch with the drift in one feature, drawn at random, and its name; of the prior, another batch."""
+    def pick(self, drift: Drift, random: np.random.Generator) -> str:
+        """A feature for the drift to be in; of the prior, which is in all of them, none."""
+        return "" if drift.kind == "prior" else str(random.choice(self.features[drift.kind]))
+
+    def drifted(self, batch: Rows, drift: Drift, name: str, random: np.random.Generator) -> Rows:
+        """The batch with the drift in the feature of that name; of the prior, another batch as long."""
         if drift.kind == "prior":
             if self.rows.label is None:
                 raise ValueError("a change of the prior needs labels")
-            return self.rows.take(prior_rows(self.rows.label, drift.size, batch.rows, random)), ""
-        name = str(random.choice(self.features[drift.kind]))
-        return batch.with_column(name, self._changed(batch.columns[name], name, drift, random)), name
+            return self.rows.take(prior_rows(self.rows.label, drift.size, batch.rows, random))
+        return batch.with_column(name, self._changed(batch.columns[name], name, drift, random))
 
     def _changed(
         self, values: np.ndarray, name: str, drift: Drift, random: np.random.Generator

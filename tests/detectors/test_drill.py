@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as arrays
 
 from detectors import drill
 from detectors.baseline import Baseline, profile_batch
+from detectors.domain_classifier import DomainClassifier
 from detectors.drill import DRIFTS, NONE, Drift, Range, Rows
 from detectors.policy import Policy
 from detectors.psi import PSI
@@ -130,7 +131,8 @@ def test_only_one_column_changes(drift: Drift) -> None:
     scope = Range.of(table())
     assert scope.applies(drift)
     batch = scope.batch(500, rng)
-    drifted, name = scope.drifted(batch, drift, rng)
+    name = scope.pick(drift, rng)
+    drifted = scope.drifted(batch, drift, name, rng)
     assert drifted.rows == 500
     if drift.kind == "prior":
         assert name == ""
@@ -144,6 +146,7 @@ def test_a_drift_is_put_only_where_it_changes_something() -> None:
     scope = Range.of(table())
     assert set(scope.features["shift"]) == {"one", "two", "alone", "sparse"}
     assert "sparse" not in scope.features["unit"], "a thousand times nothing is nothing"
+    assert set(scope.features["scale"]) == {"one", "two", "alone"}
     assert set(scope.features["correlation"]) == {"one", "two"}
     assert scope.features["new category"] == ("word",)
     bare = Range.of(Rows({"x": np.full(9, 1.0)}))
@@ -175,7 +178,9 @@ def test_a_batch_of_a_drill_is_summarized_as_a_file_would_be() -> None:
     scope = Range.of(rows)
     batch = scope.batch(300, rng)
     plain = drill.profiled(baseline, batch)
-    drifted, name = scope.drifted(batch, Drift("missing", 0.2, ""), rng)
+    drift = Drift("missing", 0.2, "")
+    name = scope.pick(drift, rng)
+    drifted = scope.drifted(batch, drift, name, rng)
     quick = drill.profiled(baseline, drifted, plain, name)
     for ours, rows_ in ((plain, batch), (quick, drifted)):
         theirs = profile_batch(baseline, pd.DataFrame(rows_.columns))
@@ -183,3 +188,15 @@ def test_a_batch_of_a_drill_is_summarized_as_a_file_would_be() -> None:
             assert (ours.features[feature].cells == theirs.features[feature].cells).all(), feature
     assert drill.verdict_on(baseline, plain, [PSI()], Policy()).verdict == "stable"
     assert drill.verdict_on(baseline, quick, [PSI()], Policy()).drifted[0].feature == name
+
+
+def test_a_broken_correlation_is_seen_by_the_joint_test_alone() -> None:
+    rows = table()
+    baseline = Baseline.fit(pd.DataFrame(rows.columns))
+    rng, scope, drift = np.random.default_rng(6), Range.of(rows), Drift("correlation", 1.0, "")
+    batch = scope.batch(600, rng)
+    drifted = scope.drifted(batch, drift, "one", rng)
+    profile = drill.profiled(baseline, drifted, drill.profiled(baseline, batch), "one")
+    assert drill.verdict_on(baseline, profile, [PSI()], Policy()).verdict == "stable"
+    both = drill.verdict_on(baseline, profile, [PSI(), DomainClassifier()], Policy())
+    assert (both.verdict, both.drifted[0].detector) == ("drift", "domain_classifier")
