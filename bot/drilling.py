@@ -275,8 +275,8 @@ def _not_tried(scope: Range) -> list[str]:
         "correlation": "no two numeric features go together",
         "prior": "the rows have no labels of both classes",
         "unit": "no numeric feature is mostly other than zero",
-        "shift": "no feature is numeric and varies",
-        "scale": "no feature is numeric and varies",
+        "shift": "no feature is mostly measured numbers",
+        "scale": "no feature is mostly measured numbers",
         "missing": "every feature is mostly missing",
     }
     kinds = dict.fromkeys(drift.kind for drift in DRIFTS if not scope.applies(drift))

@@ -136,7 +136,7 @@ def drill_plot(drill: Drill) -> bytes:
 
     drifts, sizes, judges = drill.drifts, drill.sizes, drill.judges
     places = _places(drifts)
-    width = 3.1 + len(sizes) * (0.92 * len(judges) + 0.35)
+    width = 3.1 + len(sizes) * (0.78 * len(judges) + 0.35)
     height = 1.45 + 0.27 * (places[-1] + 1)
     figure = Figure(figsize=(width, height), dpi=DENSITY)
     FigureCanvasAgg(figure)
@@ -164,7 +164,7 @@ def _places(drifts: tuple[Drift, ...]) -> list[float]:
     """The height of each line, with a gap before each other kind."""
     places, at = [0.0], 0.0
     for before, drift in pairwise(drifts):
-        at += 1.0 if before.kind == drift.kind else 1.35
+        at += 1.0 if before.kind == drift.kind else 2.35 if before is NONE else 1.35
         places.append(at)
     return places
 
@@ -177,17 +177,20 @@ def _panel(axes: Axes, drill: Drill, rows: int, places: list[float]) -> None:
     alarm = LinearSegmentedColormap.from_list("alarm", ALARM)
     for place, drift in zip(places, drill.drifts, strict=True):
         for column, by in enumerate(drill.judges):
-            rate = _rate(drill, drift, rows, by)
+            rate, text = _rate(drill, drift, rows, by), _shown(drill, drift, rows, by)
+            if text == "–":
+                axes.text(column, place, text, ha="center", va="center", fontsize=8.5, color=FAINT)
+                continue
             shade = alarm(min(1.0, 5 * rate)) if drift is NONE else detection(rate)
             axes.add_patch(Rectangle((column - 0.48, place - 0.46), 0.96, 0.92, color=shade, linewidth=0))
             dark = (5 * rate if drift is NONE else rate) > 0.5
-            text = _shown(drill, drift, rows, by)
-            if drift is NONE and text != "–":
-                text += f", ≤ {_percent(_upper(drill, rows, by))}"
             axes.text(
                 column, place, text, ha="center", va="center", fontsize=8.5,
                 color="white" if dark else INK, fontweight="bold" if by == VERDICT else "normal",
             )  # fmt: skip
+    for column, by in enumerate(drill.judges):
+        bound = f"≤ {_percent(_upper(drill, rows, by))}"
+        axes.text(column, places[0] + 1, bound, ha="center", va="center", fontsize=8.5, color=FAINT)
     axes.set_xlim(-0.55, len(drill.judges) - 0.45)
     axes.set_ylim(places[-1] + 0.55, -0.55)
     axes.set_xticks(range(len(drill.judges)), [_wrapped(by) for by in drill.judges], fontsize=8.5, color=INK)
@@ -207,14 +210,16 @@ def _names(axes: Axes, drifts: tuple[Drift, ...], places: list[float]) -> None:
     """The kinds, each once, and the sizes beside them, left of the first panel."""
     before = ""
     for place, drift in zip(places, drifts, strict=True):
-        label = "no drift: false alarms, 95 % bound" if drift is NONE else drift.kind
+        label = "no drift" if drift is NONE else drift.kind
         if drift.kind != before:
             axes.annotate(
                 label, (0, place), (-2.55 * 72, 0), xycoords=("axes fraction", "data"),
                 textcoords="offset points", va="center", fontsize=9, color=INK, fontweight="bold",
             )  # fmt: skip
-        axes.annotate(
-            drift.said, (0, place), (-6, 0), xycoords=("axes fraction", "data"),
-            textcoords="offset points", va="center", ha="right", fontsize=9, color=INK,
-        )  # fmt: skip
+        beside = ["false alarms", f"at most, {100 * CONFIDENCE:g} % sure"] if drift is NONE else [drift.said]
+        for below, said in enumerate(beside):
+            axes.annotate(
+                said, (0, place + below), (-6, 0), xycoords=("axes fraction", "data"),
+                textcoords="offset points", va="center", ha="right", fontsize=9, color=(INK, FAINT)[below],
+            )  # fmt: skip
         before = drift.kind

@@ -67,10 +67,10 @@ class Drift:
 
 NONE = Drift("none", 0.0, "")
 DRIFTS = (
-    *(Drift("shift", size, f"{size:g} SD") for size in (0.25, 0.5, 1.0)),
-    *(Drift("scale", size, f"spread × {size:g}") for size in (1.25, 1.5, 2.0)),
+    *(Drift("shift", size, f"{size:g} SD") for size in (0.1, 0.25, 0.5, 1.0)),
+    *(Drift("scale", size, f"spread × {size:g}") for size in (1.1, 1.25, 1.5, 2.0)),
     *(Drift("new category", size, f"{100 * size:g} % of rows") for size in (0.02, 0.1, 0.3)),
-    *(Drift("missing", size, f"{100 * size:g} % of rows") for size in (0.05, 0.2, 0.5)),
+    *(Drift("missing", size, f"{100 * size:g} % of rows") for size in (0.01, 0.05, 0.2)),
     *(Drift("unit", size, f"× 1000 in {100 * size:g} %") for size in (0.05, 0.25, 1.0)),
     *(Drift("correlation", size, f"{100 * size:g} % permuted") for size in (0.5, 1.0)),
     *(Drift("prior", size, f"odds × {size:g}") for size in (2.0, 4.0, 10.0)),
@@ -96,17 +96,18 @@ class Scale:
 def scale_of(values: np.ndarray) -> Scale | None:
     """Median and robust standard deviation (interquartile range / 1.349) of the measured values.
 
-    Values that hold more than a tenth of the rows each are no measurements, as long as half of the rows are left
-    without them. Where the quartiles are the same the plain standard deviation is taken. None for a constant.
+    Values that hold more than a tenth of the rows each are no measurements: they stay where they are when a
+    sensor drifts. Where the quartiles are the same the plain standard deviation is taken.
+
+    Returns:
+        None where fewer than half of the values are measurements (a constant, a flag, a small count).
     """
     finite = values[np.isfinite(values)]
     distinct, times = np.unique(finite, return_counts=True)
-    if len(distinct) < 2:
-        return None
     atoms = distinct[times > _ATOM * len(finite)]
     measured = finite[~np.isin(finite, atoms)]
     if len(measured) < max(2, _DULL * len(finite)):
-        atoms, measured = distinct[:0], finite
+        return None
     low, centre, high = (float(q) for q in np.quantile(measured, (0.25, 0.5, 0.75)))
     with np.errstate(over="ignore", invalid="ignore"):
         spread = (high - low) / _GAUSSIAN_IQR or float(measured.std())
@@ -185,7 +186,7 @@ class Range:
 
     Attributes:
         rows: all of them.
-        scales: numeric feature -> where it lies and how wide it is; constants have none.
+        scales: numeric feature -> where it lies and how wide it is; only of those that are mostly measured.
         features: kind of drift -> features in which it changes something.
     """
 
@@ -203,7 +204,8 @@ class Range:
         """
         scales = {n: s for n, v in rows.columns.items() if v.dtype.kind == "f" and (s := scale_of(v))}
         words = tuple(name for name, values in rows.columns.items() if values.dtype.kind != "f")
-        moved = tuple(n for n in scales if float(np.mean(rows.columns[n] != 0)) >= _DULL)
+        varying = tuple(n for n, v in rows.columns.items() if v.dtype.kind == "f" and _varies(v))
+        moved = tuple(n for n in varying if float(np.mean(rows.columns[n] != 0)) >= _DULL)
         wide = tuple(n for n, s in scales.items() if float(np.mean(rows.columns[n] != s.centre)) >= _DULL)
         filled = tuple(name for name, values in rows.columns.items() if _filled(values) >= _DULL)
         features: dict[DriftKind, tuple[str, ...]] = {
@@ -212,7 +214,7 @@ class Range:
             "new category": words,
             "missing": filled,
             "unit": moved,
-            "correlation": _tied(rows, tuple(scales)),
+            "correlation": _tied(rows, varying),
         }
         return cls(rows, scales, features)
 
@@ -297,6 +299,11 @@ def _as_before(
 
 def _some(rows: int, share: float, random: np.random.Generator) -> np.ndarray:
     return random.choice(rows, round(share * rows), replace=False)
+
+
+def _varies(values: np.ndarray) -> bool:
+    finite = values[np.isfinite(values)]
+    return len(finite) > 1 and bool(finite.min() < finite.max())
 
 
 def _filled(values: np.ndarray) -> float:
