@@ -202,7 +202,7 @@ def _of_detectors(model: ModelSection, false: Sequence[Judged]) -> Iterator[Chan
         for value in _values(detector.moderate, effects):
             settings = _thresholds(detector.moderate, detector.significant, value)
             detectors = {**model.detectors, key: {**model.detectors[key], **settings}}
-            what = f"{_said(settings, detector.moderate, detector.significant)} for {key}"
+            what = f"{_said(settings, [(detector.moderate, detector.significant)])} for {key}"
             changed = model.model_copy(update={"detectors": detectors})
             yield Change(what, f"detectors.{_key(key)}", settings, 1, changed)
 
@@ -225,7 +225,10 @@ def _of_features(model: ModelSection, false: Sequence[Judged]) -> Iterator[Chang
             new = _pair(moderate, significant, value)
             settings: dict[str, float | str] = {"moderate": new[0], "significant": new[1]}
             section = own.model_copy(update=settings)
-            what = f'{_said(settings, moderate, significant)} for the feature "{name}"'
+            before = [
+                (own.moderate or m, own.significant or s) for m, s in sorted(set(limits))
+            ]  # of each detector
+            what = f'{_said(settings, before)} for the feature "{name}"'
             changed = model.model_copy(update={"features": {**model.features, name: section}})
             yield Change(what, f"features.{_key(name)}", settings, 0, changed)
 
@@ -258,9 +261,14 @@ def _thresholds(moderate: float, significant: float, value: float) -> dict[str, 
     return {"moderate": lower} if upper == significant else {"moderate": lower, "significant": upper}
 
 
-def _said(settings: dict[str, float | str], moderate: float, significant: float) -> str:
-    before = {"moderate": moderate, "significant": significant}
-    return " and ".join(f"{k} {before[k]:g} -> {v:g}" for k, v in settings.items() if before[k] != v)
+def _said(settings: dict[str, float | str], before: Sequence[tuple[float, float]]) -> str:
+    """What is set, and what it was; where detectors differ, of each."""
+    parts = []
+    for place, (key, value) in enumerate(settings.items()):
+        was = list(dict.fromkeys(f"{limits[place]:g}" for limits in before))
+        if was != [f"{value:g}"]:
+            parts.append(f"{key} {' or '.join(was)} -> {value:g}")
+    return " and ".join(parts)
 
 
 def _key(name: str) -> str:
