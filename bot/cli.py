@@ -550,6 +550,94 @@ def feedback(
 
 
 @cli.command()
+@model_option
+@click.option(
+    "--last", type=click.IntRange(1), default=50, show_default=True, help="Past batches to try a change on."
+)
+@json_option
+@click.pass_context
+def tune(context: click.Context, model_name: str | None, last: int, as_json: bool) -> None:
+    """Propose one change of the thresholds, back-tested on past batches and on what people said of them.
+
+    Nothing is changed: the lines for driftcatcher.toml are printed. No alert that was confirmed as true drift is given
+    up. No file is read again.
+    """
+    from bot.tuning import tune as proposal
+    from bot.tuning_text import as_dict, tuning_text
+
+    application = _application(context)
+    found = proposal(application.store, _model(application, model_name), last)
+    if as_json:
+        _print_json(as_dict(found))
+    else:
+        click.echo(tuning_text(found))
+
+
+def _sizes(_context: click.Context, _option: click.Parameter, value: str) -> tuple[int, ...]:
+    """Whole numbers, separated by commas."""
+    try:
+        sizes = tuple(dict.fromkeys(int(part) for part in value.split(",")))
+    except ValueError:
+        raise click.BadParameter('give numbers of rows such as "200,1000"') from None
+    if min(sizes) < 2 or max(sizes) > 1_000_000:
+        raise click.BadParameter("a batch has from 2 to 1,000,000 rows")
+    return sizes
+
+
+@cli.command()
+@model_option
+@click.option(
+    "--rows",
+    "sizes",
+    default="200,1000",
+    show_default=True,
+    callback=_sizes,
+    metavar="N,N…",
+    help="Rows of the batches.",
+)
+@click.option(
+    "--repeats",
+    type=click.IntRange(2, 10_000),
+    default=20,
+    show_default=True,
+    help="Batches for each drift and number of rows.",
+)
+@click.option("--out", type=PathArg, metavar="FILE.png", help="Draw the table as a picture too.")
+@click.option("--data", type=PathArg, help="Draw from this file, where the champion's own are gone.")
+@json_option
+@click.pass_context
+def drill(
+    context: click.Context,
+    sizes: tuple[int, ...],
+    repeats: int,
+    out: Path | None,
+    data: Path | None,
+    model_name: str | None,
+    as_json: bool,
+) -> None:
+    """Put known drifts into your own data and tell how often each would be noticed, and the false alarms.
+
+    Batches are drawn from the champion's hold-out rows and judged against its baseline by the configured detectors.
+    Nothing is stored and nobody is told.
+    """
+    from bot.drilling import drill as drilled
+    from bot.drilling_text import as_dict, drill_plot, drill_text
+
+    application = _application(context)
+    model = _model(application, model_name)
+    if out is not None and not out.absolute().parent.is_dir():
+        raise click.UsageError(f"there is no folder {out.absolute().parent} for the picture")
+    found = drilled(application.store, model, sizes, repeats, data.absolute() if data else None, _say)
+    if out is not None:
+        out.write_bytes(drill_plot(found))
+        _say(f"wrote {out}")
+    if as_json:
+        _print_json(as_dict(found))
+    else:
+        click.echo(drill_text(found))
+
+
+@cli.command()
 def detectors() -> None:
     """List the detectors that are installed, with their parameters."""
     from bot.plugins import DETECTORS, describe

@@ -93,7 +93,7 @@ def give(store: Store, subject: Subject, verdict: Truth, by: str, why: str, now:
 
 def listed(store: Store, model: str | None = None, limit: int = 30) -> Listed:
     """What was said, and which of the newest incidents wait for somebody to say what they were."""
-    truths = {}
+    truths: dict[int, tuple[Feedback, ...]] = {}
     incidents = store.incidents(model, limit)
     for name in {incident.model for incident in incidents}:
         truths.update(store.truths(name))

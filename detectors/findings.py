@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING
 from detectors.base import AnyDetector, Detector, Score, TableDetector, check_score
 from detectors.cells import some_names
 from detectors.errors import DetectorFailed
-from detectors.report import FeatureDrift, Severity
+from detectors.report import DriftReport, FeatureDrift, Severity
+from detectors.track_record import PREDICTION
 
 if TYPE_CHECKING:
     from detectors.codes import CodedRows
@@ -118,6 +120,20 @@ def measure_together(
 
 def _said(error: Exception) -> str:
     return str(error) if isinstance(error, DetectorFailed) else f"{type(error).__name__}: {error}"
+
+
+def stored_findings(report: DriftReport, detectors: Sequence[AnyDetector], policy: Policy) -> list[Finding]:
+    """What an earlier check measured on the model's score and on all features together, under these thresholds.
+
+    A summary of the batch cannot give it again. Of detectors that are not asked any more nothing is taken.
+    """
+    by_name = {detector_name(detector): detector for detector in detectors}
+    return [
+        _finding(f.feature, by_name[f.detector], Score(f.statistic, f.p_value, f.effect, f.detail), policy)
+        for f in report.features
+        if f.feature in (PREDICTION, *JOINT) and f.detector in by_name
+        if math.isfinite(f.statistic) and math.isfinite(f.effect)
+    ]
 
 
 def _finding(name: str, detector: AnyDetector, score: Score, policy: Policy) -> Finding:

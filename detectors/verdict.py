@@ -23,6 +23,7 @@ from detectors.findings import (
     measure,
     measure_together,
     only_joint,
+    stored_findings,
 )
 from detectors.policy import Policy
 from detectors.profile import FeatureProfile, Profile
@@ -62,6 +63,7 @@ def judge(
     policy: Policy | None = None,
     labelled_rows: int = 0,
     scored: Scored | None = None,
+    stored: DriftReport | None = None,
 ) -> DriftReport:
     """Compare the summary of a batch with the baseline and decide.
 
@@ -72,6 +74,8 @@ def judge(
         labelled_rows: labelled rows at hand for a retrain; with none, drift recommends labelling.
         scored: what the champion said of the sampled rows: its score is then judged like a feature, and what
             the batch has cost is estimated, where the baseline has a track record.
+        stored: the report of an earlier check of the same batch, where only its profile is left: what was found
+            on the model's score and on all features together, and the estimate, are taken from it.
     """
     policy = Policy() if policy is None else policy
     features = {
@@ -79,12 +83,14 @@ def judge(
     }
     rows, scored = _coded_sample(baseline, profile, list(features), scored)
     found = _measure(baseline, features, rows, detectors, policy, scored)
+    if stored is not None:
+        found.findings.extend(stored_findings(stored, detectors, policy))
     unmeasured = tuple(n for n in features if n in found.failed - {f.feature for f in found.findings})
     faults = find_faults(baseline, profile, policy)
     broken = [fault.text for fault in faults]
     overall = _overall_psi(baseline, features, found.findings)
     drifts, shares = _severities(found.findings, policy, baseline)
-    estimate = _estimate(baseline, rows, scored, drifts)
+    estimate = _estimate(baseline, rows, scored, drifts) if stored is None else stored.estimate
     verdict, needed, notes = _verdict(baseline, profile, drifts, overall, detectors, policy, estimate)
     errors = found.errors
     if broken:

@@ -84,6 +84,14 @@ class Incidents:
         with self._db.read():
             return load(self._db, incident_id)
 
+    def batches_of(self, incident_id: int) -> tuple[int, ...]:
+        """The ids of the batches that belong to an incident, oldest first."""
+        with self._db.read():
+            rows = self._db.rows(
+                "SELECT batch_id FROM incident_batches WHERE incident_id = ? ORDER BY batch_id", incident_id
+            )
+        return tuple(row["batch_id"] for row in rows)
+
     def open_incident_of(self, model: str) -> Incident | None:
         """The model's incident that is not closed (open, retraining or waiting for a decision)."""
         with self._db.read():

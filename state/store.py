@@ -62,6 +62,7 @@ class Store:
         self.incident_spoke = incidents.incident_spoke
         self.set_incident_ts = incidents.set_incident_ts
         self.incident = incidents.incident
+        self.batches_of = incidents.batches_of
         self.open_incident_of = incidents.open_incident_of
         self.incidents = incidents.incidents
         self.dismiss_incident = incidents.dismiss_incident
