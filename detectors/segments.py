@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -133,7 +134,7 @@ def _quarters(numbers: np.ndarray, filled: np.ndarray) -> list[tuple[str, np.nda
     edges = np.unique(np.quantile(numbers[filled], [0.25, 0.5, 0.75], method="inverted_cdf"))
     places = np.searchsorted(edges, numbers, side="left")  # an edge belongs to the quarter below it
     said = [f"up to {edges[0]:.6g}"]
-    said += [f"above {a:.6g} up to {b:.6g}" for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    said += [f"above {a:.6g} up to {b:.6g}" for a, b in pairwise(edges)]
     said.append(f"above {edges[-1]:.6g}")
     parts = [(name, filled & (places == i)) for i, name in enumerate(said)]
     return [(name, chosen) for name, chosen in parts if chosen.any()]
