@@ -78,7 +78,8 @@ def status_text(status: ModelStatus) -> str:
         shown = "" if accuracy is None else f", accuracy {accuracy:.4f}"
         case = f", {record.case.replace('_', ' ')}" if record.case else ""
         lines.append(
-            f"  last performance: {_at(record.at)}, {record.rows:,} rows{shown}, {len(record.breaches)} out of bounds{case}"
+            f"  last performance: {_at(record.at)}, {record.rows:,} rows{shown}, "
+            f"{len(record.breaches)} out of bounds{case}"
         )
     if status.estimates is not None:
         lines.append(f"  {estimates_line(status.estimates)}")

@@ -147,14 +147,14 @@ def read_labelled(
         raise DataError(
             "columns", "an id column joins label files to predictions: name them by --labels FILE"
         )
-    wanted = [] if id_column is None else [id_column]
+    wanted = [id_column] if id_column is not None else [] if labels else ["y_true"]
     given = [_read(path, "y_pred", wanted, said) for path in predictions]
     if labels:
         if any("y_true" in part.frame.columns for part in given):
             said.add("the column y_true of the predictions is not used, since label files were given")
         truths = [_read(path, _label_column(path, naming, wanted), wanted, said) for path in labels]
     else:
-        truths = [_read(path, "y_true", [], said) for path in predictions]
+        truths = [_Part(p.path, p.frame, series_categories(p.frame["y_true"]), "y_true") for p in given]
         _require_filled(truths)
     classes = _classes(given, truths, naming)
     predicted = np.concatenate([_encoded(part, classes, naming) for part in given])
@@ -187,7 +187,7 @@ def read_labelled(
 def _read(path: Path, column: str, wanted: Sequence[str], said: _Said) -> _Part:
     """A file with its column of labels; stray words and ids stay what they are."""
     frame = read_frame(path, categorical=(column, *wanted))
-    if lacking := [name for name in (column, *wanted) if name not in frame.columns]:
+    if lacking := [name for name in (*wanted, column) if name not in frame.columns]:
         there = some_names([str(c) for c in frame.columns])
         raise DataError("columns", f"{path} lacks {some_names(lacking)}: it has {there}")
     said.add(*frame.attrs.get("notes", ()))
