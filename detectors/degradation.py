@@ -198,18 +198,20 @@ def _two_digits(n: int) -> int:
 
 def _broken(metrics: Metrics, reference: Reference, thresholds: Thresholds) -> tuple[str, ...]:
     limits = {
-        "precision": thresholds.min_precision,
-        "recall": _larger(thresholds.min_recall, _rest(thresholds.max_fnr)),
-        "specificity": _rest(thresholds.max_fpr),
+        "precision": (thresholds.min_precision,),
+        "recall": (thresholds.min_recall, _rest(thresholds.max_fnr)),
+        "specificity": (_rest(thresholds.max_fpr),),
     }
     found = []
-    for name, limit in limits.items():
+    for name, asked in limits.items():
         (right, rows), (before, held) = _share(name, metrics), _share(name, reference)
-        if limit is None or not rows or not held or not right / rows < limit <= before / held:
+        if not rows or not held:
             continue
-        material = before / held - right / rows >= MATERIAL
-        if material and worse_than(right, rows, before, held) <= ALPHA / len(limits):
-            found.append(f"{name} fell from {before / held:.3f} to {right / rows:.3f}")
+        after, earlier = right / rows, before / held
+        if not any(limit is not None and after < limit <= earlier for limit in asked):
+            continue
+        if earlier - after >= MATERIAL and worse_than(right, rows, before, held) <= ALPHA / len(limits):
+            found.append(f"{name} fell from {earlier:.3f} to {after:.3f}")
     return tuple(found)
 
 
@@ -223,7 +225,3 @@ def _share(name: str, counts: Metrics | Reference) -> tuple[int, int]:
 
 def _rest(limit: float | None) -> float | None:
     return None if limit is None else 1 - limit
-
-
-def _larger(one: float | None, other: float | None) -> float | None:
-    return max((limit for limit in (one, other) if limit is not None), default=None)
