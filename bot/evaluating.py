@@ -96,7 +96,8 @@ class Evaluating:
         parts = _segments(rows, asked.segments)
         harm = _harm(fall, found)
         verdict = None if batch is None else batch.verdict
-        case = diagnose(verdict, harm, labels_needed=None if fall is None else fall.labels_needed)
+        needed = None if fall is None else fall.labels_needed
+        case = diagnose(verdict, harm, labels_needed=needed, broken=bool(found))
         details = {
             "title": case.title,
             "advice": case.advice,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Case = Literal["neither", "drift_without_harm", "harm_without_drift", "both", "undecided"]
@@ -45,17 +45,27 @@ _KNOWN = {
 }
 
 
-def diagnose(verdict: str | None, harm: bool | None, *, labels_needed: int | None = None) -> Diagnosis:
+_BROKEN = (
+    "A limit is broken, but the model is no worse than on its hold-outs: train a better one, or set the limit to what"
+    " this one can keep."
+)
+
+
+def diagnose(
+    verdict: str | None, harm: bool | None, *, labels_needed: int | None = None, broken: bool = False
+) -> Diagnosis:
     """Tell the cases apart.
 
     Args:
         verdict: of the drift check of the batch, None where none was checked. Moderate drift is drift.
         harm: what labels show, None where they are too few to tell.
         labels_needed: how many would do, None where no number does.
+        broken: a fixed limit is broken all the same.
     """
     drift = _DRIFTED.get(verdict or "")
     if drift is not None and harm is not None:
-        return _KNOWN[drift, harm]
+        known = _KNOWN[drift, harm]
+        return replace(known, advice=_BROKEN) if broken and not harm else known
     seen = {None: "too few labels to tell of harm", True: "harm", False: "no harm"}[harm]
     features = {
         None: "whether the features drifted is not known",

@@ -34,3 +34,10 @@ def test_what_cannot_be_told_says_what_would_tell():
     assert "`driftcatcher check FILE`" in diagnose(None, True).advice
     assert "Mend the feed first" in diagnose("broken_feed", True).advice
     assert "larger batch" in diagnose("insufficient_data", True).advice
+
+
+def test_a_broken_limit_without_a_loss_is_not_called_nothing():
+    found = diagnose("stable", False, broken=True)
+    assert (found.case, "Nothing to do" in found.advice) == ("neither", False)
+    assert "A limit is broken" in found.advice
+    assert diagnose("stable", True, broken=True) == diagnose("stable", True)
