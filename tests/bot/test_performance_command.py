@@ -248,3 +248,55 @@ def test_estimates_are_held_against_the_labels_that_came(held, traffic, run, tmp
     line = "Estimates so far: 1 checked against labels, off by 1.0 points, 1 of 1 inside the interval"
     assert f"  {line}\n" in status_text(found)
     assert json.loads(json.dumps(status.as_dict(found)))["estimates"]["checked"] == 1
+
+
+def test_hold_outs_that_only_the_baseline_remembers(watched, traffic, baseline, run, tmp_path) -> None:
+    from bot.demo.traffic import LABEL_COLUMN
+    from detectors.baseline import Baseline
+    from detectors.track_record import measure
+
+    known = Baseline.load(baseline)
+    rows = pd.read_csv(traffic.base)
+    truth = (rows[LABEL_COLUMN] != "BENIGN").to_numpy().astype(int)
+    said = np.where(np.arange(len(truth)) % 25 == 0, 1 - truth, truth)
+
+    def champion(frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+        return said[: len(frame)], said[: len(frame)].astype(float)
+
+    record = measure(list(known.features.values()), rows[list(known.features)], truth, champion)
+    replace(known, record=record).save(tmp_path / "remembers.npz")
+    crown(watched.app, version_record(tmp_path / "remembers.npz", traffic.base, 2))
+    mine, labels = predictions(tmp_path, 2000, 0.2)
+    found = run(watched.folder, "performance", mine, "--labels", labels, "--json").json["degradation"]
+    assert (found["reference"], found["reference_rows"]) == (pytest.approx(0.96), 3000)
+    assert (found["source"], found["harm"]) == ("the hold-outs of version 2", True)
+
+
+def test_without_hold_outs_the_limits_decide(watched, run, tmp_path) -> None:
+    mine, labels = predictions(tmp_path, 2000, 0.2)
+    done = run(watched.folder, "performance", mine, "--labels", labels)
+    assert done.code == 1
+    assert "judged by the limits alone: version 1 has no hold-outs to compare with" in done.out
+    found = run(watched.folder, "performance", mine, "--labels", labels, "--json").json
+    assert (found["harm"], found["degradation"], len(found["breaches"])) == (True, None, 5)
+
+
+def test_the_hold_outs_are_those_of_the_version_that_the_batch_was_checked_for(
+    held, traffic, baseline, run, tmp_path
+) -> None:
+    held.app.monitoring.check(held.model, traffic.stable)
+    crown(held.app, version_record(baseline, traffic.base, 3))
+    mine, labels = predictions(tmp_path, 1200, 0.2)
+    found = run(
+        held.folder, "performance", mine, "--labels", labels, "--batch", traffic.stable, "--json"
+    ).json
+    assert found["degradation"]["source"] == "the hold-outs of version 2"
+
+
+def test_row_counts_that_disagree_are_bad_input_with_both_counts(held, run, tmp_path) -> None:
+    mine, labels = predictions(tmp_path, 100, 0.1)
+    pd.read_csv(labels)[:99].to_csv(labels, index=False)
+    done = run(held.folder, "performance", mine, "--labels", labels)
+    assert (done.code, done.out) == (2, "")
+    assert "100 predictions and 99 labels cannot be matched by the order of rows" in done.err
+    assert held.app.store.last_performance("netflow") is None
