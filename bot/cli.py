@@ -244,44 +244,76 @@ def _report_fields(report: DriftReport) -> dict[str, Any]:
 
 
 @cli.command()
-@click.argument("file", type=PathArg)
+@click.argument("predictions", type=PathArg, nargs=-1, required=True)
+@click.option(
+    "--labels", type=PathArg, multiple=True, metavar="FILE", help="Labels that came later; may be repeated."
+)
+@click.option("--id", "id_column", metavar="COLUMN", help="Joins labels to predictions. [default: row order]")
+@click.option(
+    "--segment", "segments", multiple=True, metavar="COLUMN", help="Compare its values; may be repeated."
+)
+@click.option(
+    "--batch", type=PathArg, metavar="FILE", help="The checked features. [default: the newest checked batch]"
+)
+@click.option("--every-class", is_flag=True, help="Measure each class by itself, not two sides.")
 @model_option
 @json_option
-@click.option("--notify", is_flag=True, help="Tell Slack when a metric is out of bounds.")
+@click.option("--notify", is_flag=True, help="Tell Slack when the model is degraded.")
 @click.pass_context
 def performance(
-    context: click.Context, file: Path, model_name: str | None, as_json: bool, notify: bool
+    context: click.Context,
+    predictions: tuple[Path, ...],
+    labels: tuple[Path, ...],
+    id_column: str | None,
+    segments: tuple[str, ...],
+    batch: Path | None,
+    every_class: bool,
+    model_name: str | None,
+    as_json: bool,
+    notify: bool,
 ) -> None:
-    """Evaluate predictions whose labels have come: FILE has y_true,y_pred and optionally y_prob."""
+    """Evaluate predictions whose labels have come, and tell drift and harm apart.
+
+    PREDICTIONS have y_pred, optionally y_prob, and y_true unless the labels are in files of their own.
+    """
+    from bot.evaluating import Labelled
+
     application = _application(context)
     model = _model(application, model_name)
     _require_channel(application, model, notify)
-    evaluated = application.evaluating.evaluate(model, file.absolute())
-    metrics = asdict(evaluated.metrics)
+    asked = Labelled(
+        predictions=tuple(file.absolute() for file in predictions),
+        labels=tuple(file.absolute() for file in labels),
+        id_column=None if id_column is None else id_column.strip(),
+        segments=tuple(column.strip() for column in segments),
+        batch=None if batch is None else batch.absolute(),
+        every_class=every_class,
+    )
+    evaluated = application.evaluating.evaluate(model, asked)
+    record = evaluated.record
     if as_json:
         _print_json(
             {
                 "model": model.name,
-                "file": str(file.absolute()),
-                "metrics": metrics,
-                "degraded": bool(evaluated.breaches),
-                "breaches": evaluated.breaches,
-                "run_url": evaluated.record.run_url,
+                "file": record.path,
+                "case": record.case,
+                "metrics": dict(record.metrics),
+                "intervals": {name: asdict(interval) for name, interval in record.intervals.items()},
+                "degraded": evaluated.degraded,
+                "breaches": record.breaches,
+                **record.details,
+                "run_url": record.run_url,
             }
         )
     else:
-        click.echo(_metrics_line(file.name, metrics["rows"], metrics))
-        click.echo(f"  confusion matrix: {metrics['tn']} true negatives, {metrics['fp']} false positives,")
-        click.echo(f"                    {metrics['fn']} false negatives, {metrics['tp']} true positives")
-        for breach in evaluated.breaches:
-            click.echo(f"  out of bounds: {breach}")
-        if evaluated.record.run_url:
-            click.echo(f"  MLflow run: {evaluated.record.run_url}")
+        from bot.performance_text import performance_text
+
+        click.echo(performance_text(record))
     if evaluated.log_error:
         _say(f"warning: {evaluated.log_error}")
     if notify:
         _deliver(application, application.evaluating.notify(model, evaluated))
-    sys.exit(FOUND if evaluated.breaches else FINE)
+    sys.exit(FOUND if evaluated.degraded else FINE)
 
 
 @cli.command(cls=ManyFiles)

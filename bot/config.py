@@ -112,8 +112,9 @@ class GateSection(_Section):
 
 
 class PerformanceSection(_Section):
-    """Metrics of labelled predictions outside these bounds alert."""
+    """Metrics of labelled predictions outside these bounds alert; `every_class` measures each class by itself."""
 
+    every_class: bool = False
     min_accuracy: Fraction | None = 0.90
     min_precision: Fraction | None = 0.85
     min_recall: Fraction | None = 0.85
@@ -231,7 +232,7 @@ class ModelSection(_Section):
 
     def thresholds(self) -> Thresholds:
         """The bounds of the performance monitor."""
-        return Thresholds(**self.performance.model_dump())
+        return Thresholds(**self.performance.model_dump(exclude={"every_class"}))
 
     @cached_property
     def policy_sha(self) -> str:

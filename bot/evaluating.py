@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from bot.alerting import Notify
 from bot.config import Config, ModelSection
-from bot.monitoring import announce, utc_now
-from detectors.performance import Metrics, breaches, evaluate, read_predictions
+from bot.monitoring import announce, load_baseline, utc_now
+from detectors.class_metrics import ClassMetrics, class_breaches, evaluate_classes
+from detectors.degradation import Degradation, Reference, degradation
+from detectors.diagnosis import Diagnosis, diagnose
+from detectors.errors import DataError
+from detectors.intervals import Interval, binary_intervals, class_intervals
+from detectors.labelled_predictions import LabelledPredictions, Naming, read_labelled
+from detectors.performance import Metrics, breaches, evaluate
+from detectors.segments import Segment, segments
 from detectors.source import sha256_file
-from state.records import PerformanceRecord
+from state.records import Batch, PerformanceRecord, StateError, Trained
 from state.store import Store
 from trainers.base import ModelRegistry
 
@@ -21,13 +32,38 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluated:
-    """A measured file: the metrics, the sentences about those out of bounds, and what was stored."""
+class Labelled:
+    """The files to evaluate.
 
-    metrics: Metrics
+    Attributes:
+        predictions: with y_pred, perhaps y_prob, and y_true where there are no label files.
+        labels: what came later;  id_column: joins both, None for the order of rows.
+        segments: columns of the predictions whose values are compared.
+        batch: the features that belong to the predictions, as they were checked; None for the newest check.
+        every_class: measure each class by itself, also where the configuration folds them into two.
+    """
+
+    predictions: tuple[Path, ...]
+    labels: tuple[Path, ...] = ()
+    id_column: str | None = None
+    segments: tuple[str, ...] = ()
+    batch: Path | None = None
+    every_class: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """Measured files: the metrics, the sentences about those out of bounds, and what was stored."""
+
+    metrics: Metrics | ClassMetrics
     breaches: tuple[str, ...]
     record: PerformanceRecord
     log_error: str = ""
+
+    @property
+    def degraded(self) -> bool:
+        """A limit is broken, or the model is worse than on its hold-outs."""
+        return bool(self.breaches) or bool(self.record.details.get("harm"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,45 +75,218 @@ class Evaluating:
     registry: Callable[[], ModelRegistry]
     now: Callable[[], datetime] = utc_now
 
-    def evaluate(self, model: ModelSection, path: Path) -> Evaluated:
-        """Measure a file with columns y_true, y_pred and optionally y_prob. DataError if it cannot be read."""
-        label = model.label
-        y_true, y_pred, y_prob = read_predictions(path, label.positive, label.negative)
-        metrics = evaluate(y_true, y_pred, y_prob)
-        found = breaches(metrics, model.thresholds())
-        url, error = self._log(model, path, metrics)
+    def evaluate(self, model: ModelSection, files: Path | Labelled) -> Evaluated:
+        """Measure predictions with their labels, and tell drift and harm apart.
+
+        A single path is a file with columns y_true, y_pred and optionally y_prob. What is stored in `details`:
+        title and advice of the case, harm, files, counts and the sentences on them, notes, degradation, segments,
+        classes, batch.
+
+        Raises:
+            DataError: a file cannot be read or joined, or the named batch was not checked.
+        """
+        asked = files if isinstance(files, Labelled) else Labelled((files,))
+        batch = self._batch(model, asked.batch)
+        label, every = model.label, asked.every_class or model.performance.every_class
+        naming = Naming(label.column, label.positive, label.negative, every)
+        rows = read_labelled(asked.predictions, asked.labels, id_column=asked.id_column, naming=naming)
+        metrics, intervals = _measured(rows)
+        found = _breaches(metrics, model)
+        fall, notes = self._degradation(model, metrics, batch)
+        parts = _segments(rows, asked.segments)
+        harm = _harm(fall, found)
+        verdict = None if batch is None else batch.verdict
+        needed = None if fall is None else fall.labels_needed
+        case = diagnose(verdict, harm, labels_needed=needed, broken=bool(found))
+        details = {
+            "title": case.title,
+            "advice": case.advice,
+            "harm": harm,
+            "files": [str(path) for path in (*asked.predictions, *asked.labels)],
+            "counts": asdict(rows.counts),
+            "said": rows.counts.sentences,
+            "notes": (*rows.notes, *notes, *_about(batch, asked, rows)),
+            "degradation": None if fall is None else {**asdict(fall), "loss": fall.loss},
+            "segments": [asdict(part) for part in parts],
+            "classes": _classes(metrics),
+            "batch": _batch_details(batch, named=asked.batch is not None),
+        }
+        sha256 = _digest(asked)
+        url, error = self._log(model, asked, sha256, metrics, case)
         record = self.store.save_performance(
             model.name,
-            str(path),
-            sha256_file(path),
+            str(asked.predictions[0]),
+            sha256,
             rows=metrics.rows,
-            metrics=asdict(metrics),
+            metrics=_numbers(metrics),
             breaches=found,
             run_url=url,
             now=self.now(),
+            batch_id=None if batch is None else batch.id,
+            intervals=intervals,
+            case=case.case,
+            details=details,
         )
         return Evaluated(metrics, found, record, error)
 
-    def _log(self, model: ModelSection, path: Path, metrics: Metrics) -> tuple[str, str]:
+    def _batch(self, model: ModelSection, named: Path | None) -> Batch | None:
+        """The named batch, or the newest that was checked."""
+        if named is None:
+            return self.store.last_checked(model.name)
+        batch = self.store.last_checked(model.name, sha256_file(named))
+        if batch is None:
+            raise DataError(
+                "batch",
+                f"{named} was not checked for {model.name}: run `driftcatcher check {named}` first, so that "
+                "it is known whether its features drifted",
+            )
+        return batch
+
+    def _degradation(
+        self, model: ModelSection, metrics: Metrics | ClassMetrics, batch: Batch | None
+    ) -> tuple[Degradation | None, tuple[str, ...]]:
+        """Against the hold-outs of the version that the batch was checked for; else why there is no answer."""
+        if isinstance(metrics, ClassMetrics):
+            return None, ("judged by the limits alone: the hold-outs were measured on two classes",)
+        version = self._version(model, batch)
+        if version is None:
+            return None, ("judged by the limits alone: no version is trained",)
+        reference = _reference(version)
+        if reference is None:
+            return None, (
+                f"judged by the limits alone: version {version.record.version} has no hold-outs to compare with",
+            )
+        return degradation(metrics, reference, model.thresholds()), ()
+
+    def _version(self, model: ModelSection, batch: Batch | None) -> Trained | None:
+        if batch is not None and batch.baseline_version.isdecimal():
+            try:
+                return self.store.version(model.name, int(batch.baseline_version))
+            except StateError:
+                log.info("version %s of %s is not known any more", batch.baseline_version, model.name)
+        return self.store.champion(model.name)
+
+    def _log(
+        self,
+        model: ModelSection,
+        asked: Labelled,
+        sha256: str,
+        metrics: Metrics | ClassMetrics,
+        case: Diagnosis,
+    ) -> tuple[str, str]:
         """The MLflow run's URL; a store that is away costs the link and a warning, never the evaluation."""
         champion = self.store.champion(model.name)
         version = str(champion.record.version) if champion else "none"
-        numbers = {k: float(v) for k, v in asdict(metrics).items() if v is not None}
-        params = {"file": path.name, "sha256": sha256_file(path), "champion_version": version}
+        numbers = {k: float(v) for k, v in _numbers(metrics).items() if v is not None}
+        name = asked.predictions[0].name
+        params = {"file": name, "sha256": sha256, "champion_version": version}
         try:
-            tags = {"driftcatcher.kind": "performance"}
+            tags = {"driftcatcher.kind": "performance", "driftcatcher.case": case.case}
             return self.registry().log_metrics_run(
-                model.name, f"performance {path.name}", numbers, params, tags
+                model.name, f"performance {name}", numbers, params, tags
             ), ""
         except Exception as error:  # noqa: BLE001  MLflow may raise anything; it is reported in the result
-            log.info("MLflow did not take the evaluation of %s: %s", path.name, error)
+            log.info("MLflow did not take the evaluation of %s: %s", name, error)
             return "", f"not logged to MLflow: {error}"
 
     def notify(self, model: ModelSection, evaluated: Evaluated) -> Notify:
-        """Put an alert into the outbox when a metric is out of bounds, once for the same file."""
-        if not evaluated.breaches:
+        """Put an alert into the outbox when the model is degraded, once for the same files."""
+        if not evaluated.degraded:
             return Notify("quiet", "every metric is within its bounds")
         key = f"performance:{model.name}:{evaluated.record.sha256}"
         payload = {"performance_id": evaluated.record.id}
-        reason = f"{len(evaluated.breaches)} metric(s) out of bounds"
+        many = len(evaluated.breaches)
+        reason = f"{many} metric(s) out of bounds" if many else "the model is worse than on its hold-outs"
         return announce(self.store, model, "performance", reason, key, payload, self.now())
+
+
+def _measured(rows: LabelledPredictions) -> tuple[Metrics | ClassMetrics, Mapping[str, Interval]]:
+    if rows.classes:
+        several = evaluate_classes(rows.truth, rows.predicted, rows.classes)
+        return several, class_intervals(several)
+    metrics = evaluate(rows.truth, rows.predicted, rows.probability)
+    return metrics, binary_intervals(metrics, rows.truth, rows.probability)
+
+
+def _numbers(metrics: Metrics | ClassMetrics) -> dict[str, float | None]:
+    return metrics.numbers if isinstance(metrics, ClassMetrics) else asdict(metrics)
+
+
+def _breaches(metrics: Metrics | ClassMetrics, model: ModelSection) -> tuple[str, ...]:
+    if isinstance(metrics, ClassMetrics):
+        return class_breaches(metrics, model.thresholds())
+    return breaches(metrics, model.thresholds())
+
+
+def _harm(fall: Degradation | None, found: Sequence[str]) -> bool | None:
+    """What the labels show; None where they are too few. With nothing to compare with, the limits decide."""
+    if fall is None:
+        return bool(found)
+    return fall.harm if fall.told else None
+
+
+def _reference(version: Trained) -> Reference | None:
+    """All hold-outs of a version together: as its training recorded them, else as its baseline did."""
+    record = version.record
+    source = f"the hold-outs of version {record.version}"
+    if reference := Reference.of([evaluation.metrics for evaluation in record.evaluations], source):
+        return reference
+    try:
+        kept = load_baseline(version).record
+    except DataError as error:
+        log.info("no hold-outs to compare with: %s", error)
+        return None
+    return None if kept is None else Reference.of([evaluate(kept.label, kept.predicted)], source)
+
+
+def _segments(rows: LabelledPredictions, columns: Sequence[str]) -> tuple[Segment, ...]:
+    def measure(places: np.ndarray) -> Mapping[str, float | None]:
+        truth, predicted = rows.truth[places], rows.predicted[places]
+        if rows.classes:
+            return evaluate_classes(truth, predicted, rows.classes).numbers
+        return asdict(
+            evaluate(truth, predicted, None if rows.probability is None else rows.probability[places])
+        )
+
+    return segments(rows.columns, columns, rows.truth == rows.predicted, measure)
+
+
+def _classes(metrics: Metrics | ClassMetrics) -> dict[str, Any] | None:
+    if isinstance(metrics, Metrics):
+        return None
+    kept = ("classes", "recall", "support", "confusion")
+    return {name: value for name, value in asdict(metrics).items() if name in kept}
+
+
+def _batch_details(batch: Batch | None, *, named: bool) -> dict[str, Any] | None:
+    if batch is None:
+        return None
+    return {
+        "id": batch.id,
+        "path": batch.path,
+        "rows": batch.rows,
+        "verdict": batch.verdict,
+        "version": batch.baseline_version,
+        "named": named,
+    }
+
+
+def _about(batch: Batch | None, asked: Labelled, rows: LabelledPredictions) -> tuple[str, ...]:
+    """Whether it is sure that the batch is the one that the predictions belong to."""
+    if batch is None:
+        return ("no batch of this model was checked, so nothing is known of drift",)
+    if asked.batch is not None or batch.rows == rows.counts.predictions:
+        return ()
+    return (
+        f"{Path(batch.path).name}, the newest checked batch, has {batch.rows or 0:,} rows and not "
+        f"{rows.counts.predictions:,}: if the predictions belong to another, name it by --batch FILE",
+    )
+
+
+def _digest(asked: Labelled) -> str:
+    """Of the only file its SHA-256; of several that of their digests, each with what it is."""
+    if len(asked.predictions) == 1 and not asked.labels:
+        return sha256_file(asked.predictions[0])
+    parts = [f"predictions {sha256_file(path)}" for path in asked.predictions]
+    parts += [f"labels {sha256_file(path)}" for path in asked.labels]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -8,9 +8,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bot.config import ModelSection
+from bot.estimates import EstimateRecord, comparable, estimates
 from bot.labelling import unusable, waiting
 from state.records import Batch, Decision, HistoryPoint, Incident, PerformanceRecord, Retrain
 from state.store import Store
+
+COMPARED = 50  # batches whose estimates are held against their labels, the newest
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,7 @@ class ModelStatus:
         last_performance: the newest evaluation of labelled predictions.
         decisions: the newest lines of the audit log.
         unusable: files in the labelled folder that nothing can be learned from, with the reason.
+        estimates: how good the estimates without labels have been; None before labels came for one.
     """
 
     model: str
@@ -47,6 +51,7 @@ class ModelStatus:
     last_performance: PerformanceRecord | None = None
     decisions: tuple[Decision, ...] = ()
     unusable: tuple[str, ...] = ()
+    estimates: EstimateRecord | None = None
 
 
 def read(
@@ -76,7 +81,14 @@ def read(
         last_performance=store.last_performance(model.name),
         decisions=tuple(store.decisions(model.name, 5)),
         unusable=tuple(f"{file.path.name}: {file.error}" for file in unusable(model)),
+        estimates=_estimates(model.name, store),
     )
+
+
+def _estimates(model: str, store: Store) -> EstimateRecord | None:
+    records = comparable(store.performances(model)).values()
+    newest = list(records)[:COMPARED]
+    return estimates(newest, {r.batch_id: store.batch(r.batch_id).report for r in newest if r.batch_id})
 
 
 _COUNTED = {
@@ -143,7 +155,10 @@ def as_dict(status: ModelStatus) -> dict[str, Any]:
             "at": _iso(performance.at),
             "metrics": dict(performance.metrics),
             "breaches": list(performance.breaches),
+            "case": performance.case,
+            "batch_id": performance.batch_id,
         },
+        "estimates": None if status.estimates is None else asdict(status.estimates),
         "counters": dict(status.counters),
         "labelled_files_unusable": list(status.unusable),
         "decisions": [{**asdict(decision), "at": _iso(decision.at)} for decision in status.decisions],

@@ -81,6 +81,7 @@ min_precision = 0.85
 min_recall = 0.85
 max_fpr = 0.10
 max_fnr = 0.05
+# every_class = true              # more than two classes: each counts by itself, limits are for the macro averages
 """
 
 

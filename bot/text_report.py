@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from bot.estimates import estimates_line
 from bot.sentences import cause_lines, estimate_lines
 from bot.status import ModelStatus, counted
 from detectors.report import DriftReport, FeatureDrift
@@ -79,9 +80,13 @@ def status_text(status: ModelStatus) -> str:
         record = status.last_performance
         accuracy = record.metrics.get("accuracy")
         shown = "" if accuracy is None else f", accuracy {accuracy:.4f}"
+        case = f", {record.case.replace('_', ' ')}" if record.case else ""
         lines.append(
-            f"  last performance: {_at(record.at)}, {record.rows:,} rows{shown}, {len(record.breaches)} out of bounds"
+            f"  last performance: {_at(record.at)}, {record.rows:,} rows{shown}, "
+            f"{len(record.breaches)} out of bounds{case}"
         )
+    if status.estimates is not None:
+        lines.append(f"  {estimates_line(status.estimates)}")
     lines.append(
         f"  so far: {counted(status.counters) or 'nothing yet'}; labelled files waiting: {status.labelled_waiting}"
     )

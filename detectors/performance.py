@@ -96,20 +96,28 @@ def evaluate(y_true: np.ndarray, y_pred: np.ndarray, y_prob: np.ndarray | None =
 
 def breaches(metrics: Metrics, thresholds: Thresholds) -> tuple[str, ...]:
     """Each threshold that is not met, as a sentence with both numbers; an undefined metric breaches nothing."""
-    limits: tuple[tuple[str, float | None, float | None, bool], ...] = (
-        ("accuracy", metrics.accuracy, thresholds.min_accuracy, True),
-        ("precision", metrics.precision, thresholds.min_precision, True),
-        ("recall", metrics.recall, thresholds.min_recall, True),
-        ("false positive rate", metrics.fpr, thresholds.max_fpr, False),
-        ("false negative rate", metrics.fnr, thresholds.max_fnr, False),
+    said = (
+        below("accuracy", metrics.accuracy, thresholds.min_accuracy),
+        below("precision", metrics.precision, thresholds.min_precision),
+        below("recall", metrics.recall, thresholds.min_recall),
+        above("false positive rate", metrics.fpr, thresholds.max_fpr),
+        above("false negative rate", metrics.fnr, thresholds.max_fnr),
     )
-    found = []
-    for name, value, limit, is_least in limits:
-        if value is None or limit is None:
-            continue
-        if value < limit if is_least else value > limit:
-            found.append(f"{name} {_told(value, limit)} is {'below' if is_least else 'above'} {limit:g}")
-    return tuple(found)
+    return tuple(sentence for sentence in said if sentence)
+
+
+def below(name: str, value: float | None, limit: float | None) -> str:
+    """The sentence that a metric is below its limit, empty where it is not or one of both is undefined."""
+    if value is None or limit is None or value >= limit:
+        return ""
+    return f"{name} {_told(value, limit)} is below {limit:g}"
+
+
+def above(name: str, value: float | None, limit: float | None) -> str:
+    """The sentence that a metric is above its limit; see `below`."""
+    if value is None or limit is None or value <= limit:
+        return ""
+    return f"{name} {_told(value, limit)} is above {limit:g}"
 
 
 def read_predictions(
@@ -132,13 +140,27 @@ def read_predictions(
     if lacking:
         there = some_names([str(c) for c in frame.columns])
         raise DataError("columns", f"{path} lacks {some_names(lacking)}: it has {there}")
-    y_true, y_pred = (_labels(path, frame[name], positive, negative) for name in ("y_true", "y_pred"))
-    return y_true, y_pred, _probabilities(path, frame["y_prob"]) if "y_prob" in frame.columns else None
+    y_true, y_pred = (binary_labels(path, frame[name], positive, negative) for name in ("y_true", "y_pred"))
+    return y_true, y_pred, probabilities(path, frame["y_prob"]) if "y_prob" in frame.columns else None
 
 
-def _labels(
-    path: Path | str, column: pd.Series, positive: Sequence[str], negative: Sequence[str]
+def binary_labels(
+    path: Path | str,
+    column: pd.Series,
+    positive: Sequence[str],
+    negative: Sequence[str],
+    *,
+    may_be_empty: bool = False,
 ) -> np.ndarray:
+    """A column of labels as int64 of 0 and 1, shape (rows,); see `read_predictions`.
+
+    Args:
+        path: for messages.
+        may_be_empty: a cell without a label becomes -1 and is no error.
+
+    Raises:
+        DataError: "labels".
+    """
     written = series_categories(column)
     words = [None if word is None else word.casefold() for word in written]
     ones = {(category(word) or word).casefold() for word in positive}  # as trainers.labels reads them
@@ -154,7 +176,7 @@ def _labels(
     is_one = np.array([word in ones if ones else word not in zeros for word in words], dtype=bool)
     filled = np.array([word is not None for word in words], dtype=bool)
     known = np.array([word in ones or word in zeros for word in words]) if ones and zeros else filled
-    bad = np.flatnonzero(~(known & filled))
+    bad = np.flatnonzero((~known & filled) if may_be_empty else ~(known & filled))
     if len(bad):
         first = written[bad[0]]
         said = "is empty" if first is None else f'holds "{first}"'
@@ -164,7 +186,7 @@ def _labels(
             f"{path}: column {column.name} {said} in line {bad[0] + 2} ({len(bad):,} such rows): "
             f"labels are {expected}" + ("" if ones and zeros else ", and any other for the other side"),
         )
-    return is_one.astype(np.int64)
+    return np.where(filled, is_one.astype(np.int64), -1)
 
 
 def _are_zero_and_one(words: set[str | None], named: set[str]) -> bool:
@@ -187,7 +209,8 @@ def _stray_number(words: Sequence[str | None], ones: set[str], zeros: set[str]) 
     return next((i for i in numbers if words[i] not in plain), None)
 
 
-def _probabilities(path: Path | str, column: pd.Series) -> np.ndarray:
+def probabilities(path: Path | str, column: pd.Series) -> np.ndarray:
+    """The probabilities of class 1, float64, shape (rows,); DataError "labels" for a cell that is none."""
     values, _ = series_numbers(column)
     bad = np.flatnonzero(~((values >= 0) & (values <= 1)))
     if len(bad):

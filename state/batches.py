@@ -245,6 +245,15 @@ class Batches:
             model,
         )
 
+    def last_checked(self, model: str, sha256: str | None = None) -> Batch | None:
+        """The newest batch of a model that has a report; with this content, where that is given."""
+        return self._newest(
+            "SELECT id FROM batches WHERE model = ?1 AND state = 'checked' AND (?2 IS NULL OR sha256 = ?2)"
+            " ORDER BY checked_at DESC, id DESC LIMIT 1",
+            model,
+            sha256,
+        )
+
     def is_newest(self, batch_id: int) -> bool:
         """Whether no batch of the same model was checked after this one; files that failed say nothing."""
         with self._db.read():

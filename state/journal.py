@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
+from sqlite3 import Row
 from types import MappingProxyType
 from typing import Any
 
+from detectors.intervals import Interval
 from state.codec import moment, stamp, to_json
 from state.database import Database
 from state.records import Decision, PerformanceRecord, StateError
@@ -22,6 +25,9 @@ _COUNTERS = {
     "promotions": "SELECT count(*) FROM promotions WHERE model = ? AND state = 'done' AND kind = 'promote'",
     "rollbacks": "SELECT count(*) FROM promotions WHERE model = ? AND state = 'done' AND kind = 'roll_back'",
 }
+
+# Beside the metrics in their JSON column, so that an older release still reads the file.
+_MORE = "(more)"
 
 
 class Journal:
@@ -61,17 +67,25 @@ class Journal:
         breaches: tuple[str, ...],
         run_url: str,
         now: datetime,
+        *,
+        batch_id: int | None = None,
+        intervals: Mapping[str, Interval] | None = None,
+        case: str = "",
+        details: Mapping[str, Any] | None = None,
     ) -> PerformanceRecord:
-        """Keep one evaluation of labelled predictions."""
+        """Keep one evaluation of labelled predictions; `details` in JSON types."""
+        more = {
+            "batch_id": batch_id,
+            "intervals": {name: asdict(interval) for name, interval in (intervals or {}).items()},
+            "case": case,
+            "details": dict(details or {}),
+        }
         row = {
             "model": model, "path": path, "sha256": sha256, "at": stamp(now), "rows": rows,
-            "metrics": to_json(dict(metrics)), "breaches": to_json(breaches), "run_url": run_url,
+            "metrics": to_json({**metrics, _MORE: more}), "breaches": to_json(breaches), "run_url": run_url,
         }  # fmt: skip
         with self._db.write():
-            key = self._db.insert("performance", row)
-        return PerformanceRecord(
-            key, model, path, sha256, now, rows, MappingProxyType(dict(metrics)), breaches, run_url
-        )
+            return self.performance(self._db.insert("performance", row))
 
     def performance(self, performance_id: int) -> PerformanceRecord:
         """One evaluation; StateError if there is none."""
@@ -84,24 +98,21 @@ class Journal:
         """The newest evaluation of a model."""
         return self._performance("model = ?", model)
 
+    def performances(self, model: str, limit: int = 100) -> tuple[PerformanceRecord, ...]:
+        """The evaluations of a model, newest first."""
+        return self._performances("model = ?", model, limit)
+
     def _performance(self, where: str, value: Any) -> PerformanceRecord | None:
+        return next(iter(self._performances(where, value, 1)), None)
+
+    def _performances(self, where: str, value: Any, limit: int) -> tuple[PerformanceRecord, ...]:
         with self._db.read():
-            r = self._db.row(f"SELECT * FROM performance WHERE {where} ORDER BY id DESC LIMIT 1", value)  # noqa: S608
-        if r is None:
-            return None
-        metrics = MappingProxyType(json.loads(r["metrics"]))
-        breaches = tuple(json.loads(r["breaches"]))
-        return PerformanceRecord(
-            r["id"],
-            r["model"],
-            r["path"],
-            r["sha256"],
-            moment(r["at"]),
-            r["rows"],
-            metrics,
-            breaches,
-            r["run_url"],
-        )
+            rows = self._db.rows(
+                f"SELECT * FROM performance WHERE {where} ORDER BY id DESC LIMIT ?",  # noqa: S608
+                value,
+                limit,
+            )
+        return tuple(_record(row) for row in rows)
 
     def counters(self, model: str) -> Mapping[str, int]:
         """How often each thing happened to a model.
@@ -111,6 +122,27 @@ class Journal:
         """
         with self._db.read():
             return {name: int(self._db.value(sql, model)) for name, sql in _COUNTERS.items()}
+
+
+def _record(row: Row) -> PerformanceRecord:
+    metrics = json.loads(row["metrics"])
+    more = metrics.pop(_MORE, {})  # absent in the records of an earlier release
+    intervals = {name: Interval(**interval) for name, interval in more.get("intervals", {}).items()}
+    return PerformanceRecord(
+        id=row["id"],
+        model=row["model"],
+        path=row["path"],
+        sha256=row["sha256"],
+        at=moment(row["at"]),
+        rows=row["rows"],
+        metrics=MappingProxyType(metrics),
+        breaches=tuple(json.loads(row["breaches"])),
+        run_url=row["run_url"],
+        batch_id=more.get("batch_id"),
+        intervals=MappingProxyType(intervals),
+        case=more.get("case", ""),
+        details=MappingProxyType(more.get("details", {})),
+    )
 
 
 def note(db: Database, who: str, what: str, model: str, subject: str, why: str, now: datetime) -> Decision:

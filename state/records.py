@@ -11,6 +11,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Literal
 
+from detectors.intervals import Interval
 from detectors.report import DriftReport
 from trainers.base import DataFile, ModelVersion, RetrainOutcome
 
@@ -229,7 +230,17 @@ class Promotion:
 
 @dataclass(frozen=True, slots=True)
 class PerformanceRecord:
-    """One evaluation of labelled predictions."""
+    """One evaluation of labelled predictions.
+
+    Attributes:
+        path: of the (first) predictions;  sha256: of what was evaluated.
+        rows: predictions that have a label.
+        metrics: all of them together, by name;  intervals: 95 %, of some of them.
+        breaches: limits that are broken, one sentence each.
+        batch_id: the checked batch of features that the predictions belong to.
+        case: which of drift and harm there is (`detectors.diagnosis.Case`); empty in older records.
+        details: what else was found, in JSON types; the keys are those of `bot.evaluating`.
+    """
 
     id: int
     model: str
@@ -240,6 +251,10 @@ class PerformanceRecord:
     metrics: Mapping[str, float | None]
     breaches: tuple[str, ...]
     run_url: str = ""
+    batch_id: int | None = None
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+    case: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

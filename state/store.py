@@ -46,6 +46,7 @@ class Store:
         self.profile = batches.profile
         self.seen = batches.seen
         self.last_batch = batches.last_batch
+        self.last_checked = batches.last_checked
         self.is_newest = batches.is_newest
         self.checks_before = batches.checks_before
         self.history = batches.history
@@ -127,6 +128,7 @@ class Store:
         self.save_performance = journal.save_performance
         self.performance = journal.performance
         self.last_performance = journal.last_performance
+        self.performances = journal.performances
         self.counters = journal.counters
 
     def together(self) -> AbstractContextManager[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bot.estimates import estimates_line
 from bot.slack.batch_blocks import EMOJI
 from bot.slack.blocks import Block, Message, clip, context, divider, header, section, table
 from bot.slack.text import (
@@ -86,6 +87,8 @@ def model_status(status: ModelStatus) -> str:
         )
         accuracy = percent(performance.metrics.get("accuracy"))
         lines.append(f"Last performance: accuracy {accuracy}, {broken}, {when(performance.at)}")
+    if status.estimates is not None:
+        lines.append(estimates_line(status.estimates))
     if happened := counted(status.counters):
         lines.append(f"So far: {happened}")
     return clip("\n".join(lines), MODEL_TEXT)

@@ -257,3 +257,15 @@ def test_the_newest_batch_is_the_one_checked_last(store, scene, now):
     store.save_report(other.id, scene.report(), b"p", now + 3 * hour)
     assert store.is_newest(second), "neither a failed file nor another model's batch is news of this model"
     assert store.is_newest(other.id)
+
+
+def test_the_last_checked_batch_is_one_with_a_report(store, scene, now):
+    assert store.last_checked("ids") is None
+    first = scene.batch("1", now)
+    second = scene.batch("2", now + timedelta(minutes=1))
+    failed = store.claim_batch("ids", "bad", "/bad.csv", "1", "p", now).batch
+    store.fail_batch(failed.id, "no_rows", "only a header", now + timedelta(minutes=2))
+    assert store.last_checked("ids").id == second
+    assert store.last_checked("ids", "1" * 64).id == first
+    assert store.last_checked("ids", "bad") is None
+    assert store.last_checked("other") is None

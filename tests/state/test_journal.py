@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
 
+from detectors.intervals import Interval
 from state.records import Decision, StateError
 
 
@@ -56,3 +59,32 @@ def test_a_performance_record_is_found_by_its_id(store, now):
     assert store.performance(first.id) == first
     with pytest.raises(StateError, match="there is no evaluation 9"):
         store.performance(9)
+
+
+def test_a_performance_record_keeps_its_batch_intervals_case_and_details(store, now):
+    intervals = {"accuracy": Interval(0.8, 0.9, "Clopper-Pearson")}
+    details = {"counts": {"labelled": 3}, "segments": [{"column": "a", "rest": None}], "title": "both"}
+    saved = store.save_performance(
+        "ids", "/p.csv", "s", 5, {"accuracy": 0.85}, (), "", now,
+        batch_id=7, intervals=intervals, case="both", details=details,
+    )  # fmt: skip
+    assert (saved.batch_id, saved.intervals, saved.case, saved.details) == (7, intervals, "both", details)
+    assert saved.metrics == {"accuracy": 0.85}
+    assert store.performance(saved.id) == saved
+
+
+def test_a_record_of_an_earlier_release_is_read(store, now):
+    saved = store.save_performance("ids", "/p.csv", "s", 5, {"accuracy": 0.85}, ("broken",), "", now)
+    with closing(sqlite3.connect(store.path)) as other, other:
+        other.execute("""UPDATE performance SET metrics = '{"accuracy":0.85}'""")
+    old = store.performance(saved.id)
+    assert (old.metrics, old.breaches) == ({"accuracy": 0.85}, ("broken",))
+    assert (old.batch_id, old.intervals, old.case, old.details) == (None, {}, "", {})
+
+
+def test_performances_are_those_of_the_model_newest_first(store, now):
+    kept = [store.save_performance("ids", f"/{i}.csv", "s", i, {}, (), "", now) for i in range(4)]
+    store.save_performance("other", "/x.csv", "s", 5, {}, (), "", now)
+    assert store.performances("ids") == tuple(reversed(kept))
+    assert store.performances("ids", 1) == (kept[-1],)
+    assert store.performances("nobody") == ()
