@@ -16,6 +16,8 @@ from tests.benchmarks.quality.real import FOLDER
 from tests.benchmarks.quality.runner import LONG, SECTIONS, SHORT, Plan, run, tasks
 from tests.benchmarks.quality.table import Row, markdown, rows_of
 
+_COUNTS = ("season_batches", "immaterial_batches", "detection_batches", "harm_batches", "real_batches")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     asked = _arguments().parse_args(arguments)
@@ -98,6 +100,12 @@ def _plan(asked: argparse.Namespace) -> Plan:
     plan = LONG if asked.long else SHORT
     if asked.only:
         plan = replace(plan, sections=tuple(asked.only))
+    if asked.batches:
+        plan = replace(
+            plan,
+            no_drift={key: min(asked.batches, n) for key, n in plan.no_drift.items()},
+            **{name: min(asked.batches, getattr(plan, name)) for name in _COUNTS},
+        )
     if asked.features:
         plan = replace(plan, no_drift={k: v for k, v in plan.no_drift.items() if k[0] in asked.features})
     if asked.rows:
@@ -120,6 +128,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--only", nargs="+", choices=SECTIONS, help="these sections alone")
     parser.add_argument("--features", nargs="+", type=int, help="no-drift tables of these widths alone")
     parser.add_argument("--rows", nargs="+", type=int, help="batches of these sizes alone")
+    parser.add_argument("--batches", type=int, help="at most so many of each kind")
     parser.add_argument("--classic", action="store_true", help="the classic rule beside ours")
     parser.add_argument(
         "--peers",
