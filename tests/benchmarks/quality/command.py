@@ -25,14 +25,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     plan = _plan(asked)
     rows: list[Row] = []
     judges: list[Judge] = [] if asked.without_ours else [Ours()]
-    if asked.classic or asked.peers:
+    if asked.classic or asked.peers == []:
         judges += [Classic(), Classic(any_feature=True)]
     if not FOLDER.is_dir():
         print(f"Real data is skipped: no CIC-IDS2017 samples at {FOLDER} (or in DRIFTCATCHER_TEST_DATA)")
     for judge in judges:
         rows += rows_of(_run(asked, plan, judge, asked.jobs), judge.name)
     absent = []
-    for peer in PEERS if asked.peers else ():
+    for peer in PEERS if asked.peers is not None else ():
+        if asked.peers and peer.folder not in asked.peers:
+            continue
         try:
             rows += _peer_rows(asked, _for_peers(plan), peer)
         except Unavailable as error:
@@ -132,8 +134,9 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--classic", action="store_true", help="the classic rule beside ours")
     parser.add_argument(
         "--peers",
-        action="store_true",
-        help="Evidently and NannyML too; they are installed under .cache/peers",
+        nargs="*",
+        choices=[peer.folder for peer in PEERS],
+        help="these other monitors too (all where none is named); they are installed under .cache/peers",
     )
     parser.add_argument("--without-ours", action="store_true", help="others alone")
     parser.add_argument("--seed", type=int, default=1)
