@@ -138,7 +138,7 @@ class Classic:
 
 
 def _shares(reference: pd.Series, values: pd.Series) -> np.ndarray:
-    """Of the rows in the reference's deciles, or its frequent categories and the rest; missing cells are left out, as is usual."""
+    """Of the rows in the reference's deciles, or frequent categories and the rest; missing ones are left out."""
     if reference.dtype == np.float64:
         edges = np.unique(np.nanquantile(reference.to_numpy(), np.linspace(0, 1, 11)))[1:-1]
         cells = np.bincount(
