@@ -10,8 +10,8 @@ from threadpoolctl import threadpool_limits
 
 from tests.benchmarks.quality.judges import Classic, Judgement, Ours, Trial
 from tests.benchmarks.quality.population import frame_of, make_pool
-from tests.benchmarks.quality.runner import SECTIONS, TINY, draw, run, tasks
-from tests.benchmarks.quality.scenarios import DRIFT, IMMATERIAL, NO_DRIFT
+from tests.benchmarks.quality.runner import LONG, SECTIONS, SHORT, TINY, draw, run, tasks
+from tests.benchmarks.quality.scenarios import DRIFT, IMMATERIAL, NO_DRIFT, seasons
 from tests.benchmarks.quality.table import markdown, rows_of, upper
 
 
@@ -59,6 +59,11 @@ def test_a_scenario_moves_the_features_it_names_and_no_others(scenario):
     changed = {name for name in calm.columns if not calm[name].equals(moved[name])}
     assert changed == set(drifted)
     assert set(drifted) or scenario.weight is not None
+
+
+def test_there_is_a_season_for_every_kind_that_the_plans_name():
+    kinds = seasons(make_pool(40, 1_000, 1), np.random.default_rng(0))
+    assert SHORT.season_kinds == LONG.season_kinds == tuple(range(len(kinds)))
 
 
 def test_without_drift_reference_and_batch_share_no_row():

@@ -16,6 +16,8 @@ from tests.benchmarks.quality.real import FOLDER
 from tests.benchmarks.quality.runner import LONG, SECTIONS, SHORT, Plan, run, tasks
 from tests.benchmarks.quality.table import Row, markdown, rows_of
 
+_COUNTS = ("season_batches", "immaterial_batches", "detection_batches", "harm_batches", "real_batches")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     asked = _arguments().parse_args(arguments)
@@ -23,14 +25,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     plan = _plan(asked)
     rows: list[Row] = []
     judges: list[Judge] = [] if asked.without_ours else [Ours()]
-    if asked.classic or asked.peers:
+    if asked.classic or asked.peers == []:
         judges += [Classic(), Classic(any_feature=True)]
     if not FOLDER.is_dir():
         print(f"Real data is skipped: no CIC-IDS2017 samples at {FOLDER} (or in DRIFTCATCHER_TEST_DATA)")
     for judge in judges:
         rows += rows_of(_run(asked, plan, judge, asked.jobs), judge.name)
     absent = []
-    for peer in PEERS if asked.peers else ():
+    for peer in PEERS if asked.peers is not None else ():
+        if asked.peers and peer.folder not in asked.peers:
+            continue
         try:
             rows += _peer_rows(asked, _for_peers(plan), peer)
         except Unavailable as error:
@@ -98,6 +102,12 @@ def _plan(asked: argparse.Namespace) -> Plan:
     plan = LONG if asked.long else SHORT
     if asked.only:
         plan = replace(plan, sections=tuple(asked.only))
+    if asked.batches:
+        plan = replace(
+            plan,
+            no_drift={key: min(asked.batches, n) for key, n in plan.no_drift.items()},
+            **{name: min(asked.batches, getattr(plan, name)) for name in _COUNTS},
+        )
     if asked.features:
         plan = replace(plan, no_drift={k: v for k, v in plan.no_drift.items() if k[0] in asked.features})
     if asked.rows:
@@ -120,11 +130,13 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--only", nargs="+", choices=SECTIONS, help="these sections alone")
     parser.add_argument("--features", nargs="+", type=int, help="no-drift tables of these widths alone")
     parser.add_argument("--rows", nargs="+", type=int, help="batches of these sizes alone")
+    parser.add_argument("--batches", type=int, help="at most so many of each kind")
     parser.add_argument("--classic", action="store_true", help="the classic rule beside ours")
     parser.add_argument(
         "--peers",
-        action="store_true",
-        help="Evidently and NannyML too; they are installed under .cache/peers",
+        nargs="*",
+        choices=[peer.folder for peer in PEERS],
+        help="these other monitors too (all where none is named); they are installed under .cache/peers",
     )
     parser.add_argument("--without-ours", action="store_true", help="others alone")
     parser.add_argument("--seed", type=int, default=1)

@@ -13,6 +13,7 @@ import pandas as pd
 from detectors import Baseline, DriftReport, check
 
 OURS = "DriftCatcher"
+_FREQUENT = 30  # categories with a cell of their own, in the classic rule as in ours
 CALM = ("stable", "insufficient_data")
 
 
@@ -137,12 +138,15 @@ class Classic:
 
 
 def _shares(reference: pd.Series, values: pd.Series) -> np.ndarray:
-    """Of the rows in the reference's deciles, or in its categories; missing cells are left out, as is usual."""
+    """Of the rows in the reference's deciles, or frequent categories and the rest; missing ones are left out."""
     if reference.dtype == np.float64:
         edges = np.unique(np.nanquantile(reference.to_numpy(), np.linspace(0, 1, 11)))[1:-1]
         cells = np.bincount(
             np.searchsorted(edges, values.dropna().to_numpy(), "left"), minlength=len(edges) + 1
         )
     else:
-        cells = values.value_counts().reindex(reference.dropna().unique(), fill_value=0).to_numpy()
+        frequent = reference.value_counts().index[:_FREQUENT]
+        counts = values.value_counts()
+        named = counts.reindex(frequent, fill_value=0).to_numpy()
+        cells = np.append(named, counts.sum() - named.sum())
     return np.asarray(cells / max(1, cells.sum()))

@@ -362,4 +362,7 @@ def seasons(pool: Pool, random: np.random.Generator) -> list[Season]:
         Season(
             "periods drawn normally, a new one", normal(random, (PERIODS,)), lambda r: normal(r, ()), names
         ),
+        Season(
+            "a strong cycle, a phase that it holds", cycle(at, 2.5), lambda r: cycle(r.choice(at), 2.5), names
+        ),
     ]
