@@ -15,7 +15,6 @@ LEAST_RECORD = 300  # rows of a track record below which nothing is estimated
 _Z = 1.959964  # of a 95 % interval
 _EDGE = 1e-6  # scores of exactly 0 and 1 have no logit
 _MOST_OUTSIDE = 0.10
-_REGRESSED = 1_000  # rows of a record that teach a regression of the error on the features something
 # What makes rows hard shows only partly in score and features: over synthetic champions with known truth the
 # accuracy moved up to 1.5 times as far as any form saw, in either direction.
 _UNSEEN_PART = 0.5
@@ -78,9 +77,9 @@ def estimate(
     Each row has a probability e of being predicted rightly. The estimate is the accuracy on the hold-outs plus
     the difference of the mean e between batch and hold-outs, so that a model that is over-confident everywhere
     is not believed. e comes in three forms: scores calibrated by a logistic curve (Platt), by an isotonic
-    one, and a regression of being right on score and features. The last is the estimate where the record has
-    1,000 rows, else the first; the interval spans all three, half as far again on the side to which they moved,
-    and 1.96 standard errors, of the hold-outs' finite number and of the batch's own.
+    one, and a regression of being right on score and features. The estimate is the first or the
+    last, whichever has moved further; the interval spans all three, half as far again on the side to which they
+    moved, and 1.96 standard errors, of the hold-outs' finite number and of the batch's own.
 
     Args:
         record: of the model on its hold-outs.
@@ -106,7 +105,8 @@ def estimate(
         _regressed(replace(record, rows=known), rows, predicted, score),
     ]
     moves = [float(e.mean() - usual.mean()) for usual, e in forms]
-    move = moves[2] if known.rows >= _REGRESSED else moves[0]
+    # each is blind to something: the score to a hard segment, the regression to what the record has few rows of
+    move = max((moves[0], moves[2]), key=abs)
     spread = max(float(np.var(right - before)), 1 / (len(right) + 2))  # a record without mistakes is no proof
     error = math.sqrt(spread / len(right) + float((after * (1 - after)).mean()) / len(after))
     return Estimate(

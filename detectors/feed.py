@@ -160,7 +160,7 @@ def _frozen(baseline: Baseline, features: Mapping[str, FeatureProfile], alpha: f
     values = {}
     for name, current in features.items():
         reference, constant = baseline.features[name], _constant(current)
-        if constant is None or current.filled < _LEAST_ROWS:
+        if constant is None or current.filled < _LEAST_ROWS or _mode_share(reference) > _VARIED:
             continue
         share = _rows_with(reference, constant) / max(1, reference.filled)
         chance = (_rows_with(reference, constant) + 1) / (reference.filled + 1)
@@ -193,6 +193,12 @@ def _rows_with(reference: FeatureProfile, value: float | str) -> int:
     if at < len(reference.grid) and reference.grid[at] == value:
         return int(reference.at_most[at] - reference.below[at])
     return 0
+
+
+def _mode_share(reference: FeatureProfile) -> float:
+    """Share of the most frequent value of the reference, a thousandth too small where it lies off the grid."""
+    counts = reference.at_most - reference.below if reference.kind == "numeric" else reference.counts
+    return int(counts.max(initial=0)) / max(1, reference.filled)
 
 
 def _shown(value: float | str) -> str:

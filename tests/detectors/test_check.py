@@ -106,17 +106,33 @@ def test_one_row(baseline, draw):
     [
         (lambda f: f.assign(gaps=np.where(np.arange(len(f)) % 2, np.nan, f["gaps"])), "gaps"),
         (lambda f: f.assign(n2=np.where(np.arange(len(f)) % 5, f["n2"], np.inf)), "n2"),
-        (lambda f: f.assign(zeros=0.0), "zeros"),
+        (lambda f: f.assign(zeros=f["zeros"] * (np.arange(len(f)) % 5 == 0)), "zeros"),
         (lambda f: f.assign(protocol=np.where(np.arange(len(f)) % 5, f["protocol"], "quic")), "protocol"),
         (lambda f: f.assign(constant=8), "constant"),
-        (lambda f: f.assign(flag=True), "flag"),
-        (lambda f: f.assign(count=f["count"] * 1000), "count"),
+        (lambda f: f.assign(flag=np.where(np.arange(len(f)) % 10, True, f["flag"])), "flag"),
+        (lambda f: f.assign(count=f["count"] * 3), "count"),
     ],
 )
 def test_each_kind_of_drift_is_found_in_its_feature(baseline, draw, spoil, feature):
     report = check(baseline, spoil(draw(1000, 8)))
     assert report.verdict == "drift"
     assert [f.feature for f in report.drifted] == [feature]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda f: f.assign(zeros=0.0), '"zeros": every row holds 0, which varied before: stuck?'),
+        (lambda f: f.assign(flag=True), '"flag": every row holds "True", which varied before: stuck?'),
+        (
+            lambda f: f.assign(count=f["count"] * 1000),
+            '"count": values are 1,000 times what they were: seconds → milliseconds?',
+        ),
+    ],
+)
+def test_what_a_repair_would_undo_is_a_broken_feed(baseline, draw, spoil, says):
+    report = check(baseline, spoil(draw(1000, 8)))
+    assert (report.verdict, report.recommendation, report.errors) == ("broken_feed", "investigate", (says,))
 
 
 def test_a_missing_column_is_a_broken_feed_and_the_rest_is_measured(baseline, drifted):
