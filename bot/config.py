@@ -135,12 +135,14 @@ class ModelSection(_Section):
     schedule: str = "1h"
     policy: Literal["calibrated", "classic"] = "calibrated"
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.006
-    joint_alpha: Annotated[float, Field(gt=0, lt=1)] = 0.004
+    joint_alpha: Annotated[float, Field(gt=0, lt=1)] = 0.006
     scoring: bool = True
     correction: Literal["holm", "none"] = "holm"
     classic_warning: Annotated[float, Field(gt=0)] = 0.1
     classic_retrain: Annotated[float, Field(gt=0)] = 0.2
-    detectors: dict[str, dict[str, Any]] = Field(default={"psi": {}, "domain_classifier": {}})
+    detectors: dict[str, dict[str, Any]] = Field(
+        default={"psi": {}, "domain_classifier": {}, "correlation": {}}
+    )
     detector_limit: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(seconds=30)
     detector_memory_mb: Annotated[int, Field(gt=0)] = 1024
     features: dict[str, FeatureSection] = Field(default_factory=dict)

@@ -35,7 +35,7 @@ schedule = "1h"                   # or cron, in UTC: "0 7 * * 1-5"
 
 policy = "calibrated"             # or "classic": mean PSI > 0.1 alerts, > 0.2 recommends a retrain
 # alpha = 0.006                   # calibrated: family-wise error over all features (Holm)
-# joint_alpha = 0.004             # the same for what looks at all features together
+# joint_alpha = 0.006             # the same for what looks at all features together
 # scoring = false                 # do not let the champion score each batch: its score is not watched, and what
 #                                 # the batch has cost it is not estimated
 # creep = false                   # do not warn of what moves slowly, below the threshold in each batch
@@ -57,7 +57,8 @@ negative = ["0"]                  # these values are class 0; everything else is
 moderate = 0.1
 significant = 0.2
 
-[models.detectors.domain_classifier]   # all features together: sees a correlation that is gone
+[models.detectors.domain_classifier]   # all features together
+[models.detectors.correlation]         # has any two features' going together changed?
 
 # [models.detectors.ks]           # Kolmogorov–Smirnov beside PSI, under the same correction
 # [models.detectors.ks]           # Kolmogorov–Smirnov beside PSI, under the same correction; there are also

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from detectors.base import AnyDetector
 from detectors.baseline import Baseline, profile_batch
+from detectors.correlation import Correlation
 from detectors.domain_classifier import DomainClassifier
 from detectors.policy import Policy
 from detectors.psi import PSI
@@ -33,7 +34,7 @@ def check(
     """Compare a batch (a frame or a CSV or Parquet file) with the baseline.
 
     Args:
-        detectors: PSI and the domain classifier where not given.
+        detectors: PSI, the domain classifier and rank correlation where not given.
         policy: calibrated unless said otherwise.
         labelled_rows: labelled rows at hand; decides between "label" and "retrain".
         champion: the model itself, called with a frame of at most 10,000 rows (float64 and str columns); gives
@@ -45,7 +46,7 @@ def check(
         DataError: the batch cannot be used; its `kind` says how.
     """
     profile = profile_batch(baseline, source, progress=progress)
-    chosen = (PSI(), DomainClassifier()) if detectors is None else tuple(detectors)
+    chosen = (PSI(), DomainClassifier(), Correlation()) if detectors is None else tuple(detectors)
     scored = None
     if champion is not None and profile.sample is not None and not profile.missing_columns:
         kinds = {n: "float64" if p.kind == "numeric" else "str" for n, p in baseline.features.items()}

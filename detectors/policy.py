@@ -45,7 +45,7 @@ class Policy:
 
     kind: Literal["calibrated", "classic"] = "calibrated"
     alpha: float = 0.006
-    joint_alpha: float = 0.004
+    joint_alpha: float = 0.006
     correction: Literal["holm", "none"] = "holm"
     classic_warning: float = 0.1
     classic_retrain: float = 0.2

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from detectors.base import TableDetector
 from detectors.codes import CodedRows, coded
 from detectors.columns import series_categories, series_numbers
+from detectors.correlation import Correlation
 from detectors.domain_classifier import LEAST_ROWS, MOST_CURRENT, MOST_REFERENCE, DomainClassifier
 from detectors.profile import FeatureProfile
 
@@ -58,17 +60,19 @@ def _variation(
     windows: Sequence[np.ndarray],
     random: np.random.Generator,
 ) -> dict[str, float]:
-    """The largest excess of a domain classifier between a period and the others."""
+    """The largest statistic of each whole-table detector between a period and the others, where it is no chance."""
     kept = random.permutation(np.concatenate(list(windows)))[:_PERIOD_ROWS]
     codes = coded_frame(parts, frame.iloc[kept])
     inside = [np.isin(kept, window) for window in windows]
-    classifier, most = DomainClassifier(), 0.0
+    detectors: tuple[TableDetector, ...] = (DomainClassifier(), Correlation())
+    most: dict[str, float] = {}
     for mask in inside:
         period = replace(codes, codes=codes.codes[mask][:MOST_CURRENT])
         rest = replace(codes, codes=codes.codes[~mask][:MOST_REFERENCE])
         if min(period.rows, rest.rows) < LEAST_ROWS:
             continue
-        score = classifier.score_table(rest, period)
-        if score is not None and score.p_value is not None and score.p_value <= _ALPHA:
-            most = max(most, score.statistic)
-    return {classifier.name: most} if most else {}
+        for detector in detectors:
+            score = detector.score_table(rest, period)
+            if score is not None and score.p_value is not None and score.p_value <= _ALPHA:
+                most[detector.name] = max(most.get(detector.name, 0.0), score.statistic)
+    return most

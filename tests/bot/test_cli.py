@@ -63,7 +63,7 @@ def test_json_is_the_documented_object_and_nothing_else(watched, traffic, shell)
     assert (found["verdict"], found["recommendation"], found["errors"]) == ("drift", "label", [])
     assert found["baseline_version"] == "1"
     psi = [f for f in found["features"] if f["detector"] == "psi"]
-    assert (len(psi), len(found["features"])) == (27, 28)  # and all together
+    assert (len(psi), len(found["features"])) == (27, 29)  # and all together, twice
     assert all(f.keys() >= FEATURE_KEYS for f in found["features"])
     assert {f["severity"] for f in found["features"]} <= {"none", "moderate", "significant"}
     effects = [f["effect"] for f in found["features"] if f["drifted"]]

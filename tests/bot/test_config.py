@@ -9,6 +9,7 @@ import pytest
 
 from bot.config import Config, ConfigError, load
 from bot.template import TEMPLATE, write
+from detectors.correlation import Correlation
 from detectors.domain_classifier import DomainClassifier
 from detectors.ks import KS
 from detectors.psi import PSI
@@ -36,7 +37,7 @@ def test_defaults_are_those_of_the_mission(tmp_path: Path) -> None:
     model = config(tmp_path, MINIMAL).models[0]
     assert (model.inbox, model.labeled) == (tmp_path / "inbox/fraud", tmp_path / "labeled/fraud")
     assert (model.alert_cooldown, model.retrain_cooldown) == (timedelta(hours=6), timedelta(hours=24))
-    assert model.load_detectors() == (PSI(moderate=0.1, significant=0.2), DomainClassifier())
+    assert model.load_detectors() == (PSI(moderate=0.1, significant=0.2), DomainClassifier(), Correlation())
     thresholds = model.thresholds()
     assert (thresholds.min_accuracy, thresholds.min_precision, thresholds.min_recall) == (0.90, 0.85, 0.85)
     assert (thresholds.max_fpr, thresholds.max_fnr) == (0.10, 0.05)

@@ -200,7 +200,15 @@ def test_a_trainer_that_fails_is_one_line_and_no_version(watch, traffic, others,
 
 def test_what_is_installed_is_listed() -> None:
     assert list(known(DETECTORS)) == [
-        *("chi_square", "domain_classifier", "jensen_shannon", "ks", "missing_share", "out_of_range"),
+        *(
+            "chi_square",
+            "correlation",
+            "domain_classifier",
+            "jensen_shannon",
+            "ks",
+            "missing_share",
+            "out_of_range",
+        ),
         *("psi", "unseen_category", "wasserstein"),
     ]
     assert list(known(TRAINERS)) == ["hist_gradient_boosting", "logistic_regression", "random_forest"]

@@ -265,10 +265,23 @@ def _slide_irrelevant(columns: Columns, champion: Champion, size: float, random:
 
 
 def _gone(columns: Columns, champion: Champion, size: float, random: np.random.Generator) -> None:
-    """What the model is told of one important feature is another row's; the label follows what it was."""
-    name = champion.truth.names[int(np.argmax(np.abs(champion.truth.weights)))]
+    """What the model is told of one important feature is another row's; the label follows what it was.
+
+    The feature goes with others. One that goes with none is as it was in every distribution once its rows are
+    mixed: that is concept drift, which nobody sees without labels.
+    """
+    name = champion.truth.names[int(np.argmax(np.abs(champion.truth.weights) * _connected(champion)))]
     hit = random.random(len(columns[name])) < size
     columns[name] = np.where(hit, random.permutation(columns[name]), columns[name])
+
+
+def _connected(champion: Champion) -> np.ndarray:
+    """The largest rank correlation of each feature that the label depends on with any other of them."""
+    rows = np.stack([champion.pool.columns[name][:5_000] for name in champion.pool.of("normal")], axis=1)
+    rho = np.abs(np.corrcoef(np.argsort(np.argsort(rows, axis=0), axis=0), rowvar=False))
+    np.fill_diagonal(rho, 0.0)
+    names = champion.pool.of("normal")
+    return rho.max(axis=1)[[names.index(name) for name in champion.truth.names]]
 
 
 def _novel(columns: Columns, champion: Champion, size: float, random: np.random.Generator) -> None:
