@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bot.config import ModelSection
@@ -129,6 +129,10 @@ class Bench:
             report = judge(
                 case.baseline, case.profile, detectors=detectors, policy=policy, stored=case.report
             )
+            if report.verdict == "stable" and case.report.creeping and model.creep:
+                report = replace(
+                    report, verdict="warning"
+                )  # what many batches show together no threshold moves
             found.append(Judged(case, report, alerts(model, report)))
         return tuple(found)
 

@@ -6,6 +6,7 @@ One that hangs, crashes or eats memory is reported by name, and the others go on
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import signal
 import subprocess
@@ -90,7 +91,7 @@ class _Child:
     def close(self) -> None:
         """End the process, if there is one."""
         if self._process is not None:
-            self._process.kill()
+            _kill(self._process)
             self._process.communicate()
         self._complaints.close()
 
@@ -125,7 +126,13 @@ class _Child:
 
 def _end(process: subprocess.Popen[bytes], late: threading.Event) -> None:
     late.set()
-    process.kill()
+    _kill(process)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End the process and all that it has started: a fork of it would keep our pipe open."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # it leads a group of its own, as start_new_session made it
 
 
 class _StandIn:

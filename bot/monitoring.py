@@ -294,7 +294,8 @@ class Monitoring:
             aloud = alerting.speaks_again(
                 report.verdict, incident, silence=silence, cooldown=model.alert_cooldown, now=now
             )
-        self.store.enqueue("incident", f"incident:{incident.id}:{batch.id}", {}, incident.id, now)
+        checked = f"{batch.checked_at:%Y%m%d%H%M%S%f}" if batch.checked_at else ""  # again after a release
+        self.store.enqueue("incident", f"incident:{incident.id}:{batch.id}:{checked}", {}, incident.id, now)
         if aloud:
             self.store.enqueue("details", f"details:{batch.id}", {"batch_id": batch.id}, incident.id, now)
             self.store.incident_spoke(incident.id, report.verdict, now)
@@ -503,7 +504,13 @@ def score_batch(
 ) -> tuple[Scored | None, tuple[str, ...]]:
     """What a version says of the sampled rows of a batch, and why it could not: the check goes on without it."""
     record, sample = version.record, profile.sample
-    if not model.scoring or baseline.record is None or sample is None or profile.missing_columns:
+    if (
+        not model.scoring
+        or model.policy == "classic"
+        or baseline.record is None
+        or sample is None
+        or profile.missing_columns
+    ):
         return None, ()
     from trainers.scoring import champion
 

@@ -108,13 +108,29 @@ def free_name(path: Path) -> Path:
 
 
 def move(source: Path, target: Path) -> None:
-    """Move a file to a name that is free; FileExistsError if somebody took it meanwhile."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    """Move a file to a name that is free, whole or not at all; StateError says why it cannot be."""
     try:
-        os.link(source, target)
-    except FileExistsError:
-        raise
-    except OSError:  # another file system, or one without links
-        with source.open("rb") as old, target.open("xb") as new:
-            shutil.copyfileobj(old, new)
-    source.unlink()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(source, target)
+        except FileExistsError:
+            raise
+        except OSError:  # another file system, or one without links
+            _copy(source, target)
+        try:
+            source.unlink()
+        except OSError:
+            target.unlink()  # the file stays where it was, under one name
+            raise
+    except OSError as error:
+        raise StateError(f"{source} cannot be moved to {target}: {error.strerror or error}") from error
+
+
+def _copy(source: Path, target: Path) -> None:
+    with target.open("xb") as new:
+        try:
+            with source.open("rb") as old:
+                shutil.copyfileobj(old, new)
+        except OSError:
+            target.unlink()
+            raise

@@ -60,10 +60,9 @@ significant = 0.2
 [models.detectors.domain_classifier]   # all features together
 [models.detectors.correlation]         # has any two features' going together changed?
 
-# [models.detectors.ks]           # Kolmogorov–Smirnov beside PSI, under the same correction
 # [models.detectors.ks]           # Kolmogorov–Smirnov beside PSI, under the same correction; there are also
 #                                 # chi_square, jensen_shannon, wasserstein, missing_share, unseen_category,
-#                                 # out_of_range and domain_classifier (see `driftcatcher detectors`)
+#                                 # out_of_range (see `driftcatcher detectors`)
 
 # [models.features."Dst Port"]    # thresholds of one feature
 # moderate = 0.2

@@ -283,11 +283,11 @@ def _key(name: str) -> str:
 
 def past(store: Store, model: str, last: int) -> tuple[list[Case], list[str]]:
     """The newest batches with what is needed to judge them again, newest first; and those that cannot be."""
-    truths, acted_on = store.truths(model), _promoted(store, model)
+    truths, acted_on = store.truths(model), {store.batch(b).sha256 for b in _promoted(store, model)}
     baselines: dict[str, Baseline | str] = {}
     cases, left_out = [], []
     for batch in store.checked_batches(model, last):
-        found = _case(store, batch, baselines, truth_of(truths.get(batch.id, ()), batch.id in acted_on))
+        found = _case(store, batch, baselines, truth_of(truths.get(batch.id, ()), batch.sha256 in acted_on))
         if isinstance(found, str):
             left_out.append(f"{batch.path.rsplit('/', 1)[-1]}: {found}")
         else:

@@ -72,7 +72,9 @@ def estimate(
     score: np.ndarray,
     strange: np.ndarray | None = None,
 ) -> Estimate | None:
-    """Estimate accuracy, precision and recall on unlabelled rows; None where the track record is too short.
+    """Estimate accuracy, precision and recall on unlabelled rows.
+
+    None where the track record is shorter than 300 rows, or of one class only.
 
     Each row has a probability e of being predicted rightly. The estimate is the accuracy on the hold-outs plus
     the difference of the mean e between batch and hold-outs, so that a model that is over-confident everywhere
@@ -92,8 +94,8 @@ def estimate(
         Platt, "Probabilistic outputs for support vector machines" (1999); Zadrozny and Elkan, KDD 2002; Guillory
         et al., "Predicting with confidence on unseen distributions", ICCV 2021 (the difference form).
     """
-    if record.rows.rows < LEAST_RECORD or not rows.rows:
-        return None
+    if record.rows.rows < LEAST_RECORD or not rows.rows or len(np.unique(record.label)) < 2:
+        return None  # hold-outs of one class say nothing of the other
     reference, right = record.accuracy, record.right.astype(np.float64)
     known = record.rows.of(rows.features)
     platt = _calibrated(_platt, record, record.score), _calibrated(_platt, record, score)
@@ -135,8 +137,6 @@ def _logit(score: np.ndarray) -> np.ndarray:
 
 
 def _calibrated(curve: Any, record: TrackRecord, score: np.ndarray) -> np.ndarray:
-    if len(np.unique(record.label)) < 2:
-        return np.full(len(score), float(record.label.mean()))
     chance: np.ndarray = np.clip(curve(record.score, record.label, score), 0.0, 1.0)
     return chance
 

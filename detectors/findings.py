@@ -125,13 +125,18 @@ def _said(error: Exception) -> str:
 def stored_findings(report: DriftReport, detectors: Sequence[AnyDetector], policy: Policy) -> list[Finding]:
     """What an earlier check measured on the model's score and on all features together, under these thresholds.
 
-    A summary of the batch cannot give it again. Of detectors that are not asked any more nothing is taken.
+    A summary of the batch cannot give it again. Of detectors that are not asked any more nothing is taken, nor
+    what was found on all features together where each feature that drifted has thresholds of its own now: those
+    are left out of what is looked at together.
     """
     by_name = {detector_name(detector): detector for detector in detectors}
+    single = {f.feature for f in report.drifted} - {PREDICTION, *JOINT}
+    explained = bool(single) and all(policy.of(feature).own for feature in single)
     return [
         _finding(f.feature, by_name[f.detector], Score(f.statistic, f.p_value, f.effect, f.detail), policy)
         for f in report.features
         if f.feature in (PREDICTION, *JOINT) and f.detector in by_name
+        if not (explained and f.feature in JOINT)
         if math.isfinite(f.statistic) and math.isfinite(f.effect)
     ]
 

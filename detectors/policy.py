@@ -23,6 +23,11 @@ class FeaturePolicy:
     alpha: float | None = None
     ignore: bool = False
 
+    @property
+    def own(self) -> bool:
+        """Whether the feature has thresholds of its own: by those alone it is judged, not among all together."""
+        return self.moderate is not None or self.significant is not None or self.ignore
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:

@@ -54,6 +54,10 @@ class Scored:
     predicted: np.ndarray
     score: np.ndarray
 
+    def __post_init__(self) -> None:
+        if not ((self.score >= 0) & (self.score <= 1)).all():
+            raise ValueError("the model's scores must be probabilities, finite and within 0 and 1")
+
 
 def judge(
     baseline: Baseline,
@@ -86,10 +90,12 @@ def judge(
     if stored is not None:
         found.findings.extend(stored_findings(stored, detectors, policy))
     unmeasured = tuple(n for n in features if n in found.failed - {f.feature for f in found.findings})
-    faults = find_faults(baseline, profile, policy)
+    faults = find_faults(baseline, profile, policy) if stored is None else stored.faults
     broken = [fault.text for fault in faults]
     overall = _overall_psi(baseline, features, found.findings)
     drifts, shares = _severities(found.findings, policy, baseline)
+    if policy.kind == "classic":
+        rows = scored = None  # it looks at single features alone
     estimate = _estimate(baseline, rows, scored, drifts) if stored is None else stored.estimate
     verdict, needed, notes = _verdict(baseline, profile, drifts, overall, detectors, policy, estimate)
     errors = found.errors
@@ -154,8 +160,11 @@ def _measure(
     found = measure(references, currents, detectors, policy)
     if rows is None or baseline.table is None or plain:
         return found
-    together = [measure_together(baseline.table.of(rows.features), rows, detectors, policy)]
-    if leading := _leading(baseline, rows.features):
+    judged = [name for name in rows.features if not policy.of(name).own]
+    if len(judged) < 2:
+        return found
+    together = [measure_together(baseline.table.of(judged), rows.of(judged), detectors, policy)]
+    if leading := _leading(baseline, judged):
         # among many features a correlation that matters is easily lost
         few = (baseline.table.of(leading), rows.of(leading))
         together.append(measure_together(*few, detectors, policy, LEADING))

@@ -146,7 +146,13 @@ class Batches:
                 raise StateError(f"batch {batch_id} is in quarantine already, at {batch.quarantine}")
             if batch.state == "checking":
                 raise StateError(f"batch {batch_id} is being checked: wait for its end")
-            self._db.change("UPDATE batches SET quarantine = ?, held = 0 WHERE id = ?", path, batch_id)
+            self._db.change(  # the file may have been checked against several baselines and policies
+                "UPDATE batches SET quarantine = ?, held = 0 WHERE model = ? AND sha256 = ? AND quarantine IS NULL"
+                " AND state <> 'checking'",
+                path,
+                batch.model,
+                batch.sha256,
+            )
             note(self._db, by, "quarantine", batch.model, f"batch {batch_id}", why, now)
             return _load(self._db, batch_id)
 
@@ -156,6 +162,16 @@ class Batches:
             batch = _load(self._db, batch_id)
             if batch.quarantine is None:
                 raise StateError(f"batch {batch_id} is not in quarantine")
+            aside = batch.quarantine
+            batch_id = self._db.value(
+                "SELECT max(id) FROM batches WHERE model = ? AND quarantine = ?", batch.model, aside
+            )
+            self._db.change(
+                "UPDATE batches SET quarantine = NULL, path = ? WHERE model = ? AND quarantine = ?",
+                path,
+                batch.model,
+                aside,
+            )
             for table in ("scores", "profiles"):
                 self._db.change(f"DELETE FROM {table} WHERE batch_id = ?", batch_id)  # noqa: S608
             self._db.change(
@@ -181,7 +197,9 @@ class Batches:
         """The batches of a model that are set aside, oldest first."""
         with self._db.read():
             rows = self._db.rows(
-                "SELECT id FROM batches WHERE model = ? AND quarantine IS NOT NULL ORDER BY id", model
+                "SELECT max(id) AS id FROM batches WHERE model = ? AND quarantine IS NOT NULL"
+                " GROUP BY quarantine ORDER BY max(id)",
+                model,
             )
             return tuple(_load(self._db, row["id"]) for row in rows)
 
@@ -271,6 +289,7 @@ class Batches:
                 "SELECT b.id, b.path, b.checked_at, b.verdict, b.report FROM batches AS b, batches AS own"
                 " WHERE own.id = ? AND b.model = own.model AND b.baseline_version = own.baseline_version"
                 " AND b.policy_sha = own.policy_sha AND b.id < own.id AND b.state = 'checked'"
+                " AND b.quarantine IS NULL"
                 " ORDER BY b.id DESC LIMIT ?",
                 batch_id,
                 limit,
@@ -305,7 +324,7 @@ class Batches:
         """
         with self._db.read():
             rows = self._db.rows(
-                "SELECT max(id) AS id FROM batches WHERE model = ? AND state = 'checked'"
+                "SELECT max(id) AS id FROM batches WHERE model = ? AND state = 'checked' AND quarantine IS NULL"
                 " GROUP BY sha256 ORDER BY max(id) DESC LIMIT ?",
                 model,
                 limit,

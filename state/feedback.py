@@ -60,12 +60,14 @@ class Feedbacks:
         """Batch id -> what counts of it, for every batch of the model of which somebody said something.
 
         What was said of an incident holds for each of its batches, unless the same person said something of
-        the batch itself.
+        the batch itself. It holds for the same bytes whenever they were checked.
         """
         with self._db.read():
             rows = self._db.rows(
-                "SELECT f.*, coalesce(f.batch_id, b.batch_id) AS about FROM feedback f"
+                "SELECT f.*, same.id AS about FROM feedback f"
                 " LEFT JOIN incident_batches b ON b.incident_id = f.incident_id"
+                " LEFT JOIN batches own ON own.id = coalesce(f.batch_id, b.batch_id)"
+                " LEFT JOIN batches same ON same.model = own.model AND same.sha256 = own.sha256"
                 " WHERE f.model = ? ORDER BY f.batch_id IS NOT NULL, f.id",
                 model,
             )

@@ -47,12 +47,12 @@ def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_the_third_party_detector_keeps_the_contract_and_is_configured_as_told(
     third_party: Any, tmp_path: Path
 ) -> None:
-    detector = third_party.MissingShare()
+    detector = third_party.GapShare()
     check_detector(detector)
     path = tmp_path / "driftcatcher.toml"
     path.write_text(
         '[[models]]\nname = "m"\nlabel = { column = "Label", negative = ["BENIGN"] }\n'
-        '[models.detectors.missing_share]\nuse = "my_detectors:MissingShare"\nmoderate = 0.03\n'
+        '[models.detectors.gap_share]\nuse = "my_detectors:GapShare"\nmoderate = 0.03\n'
     )
     (loaded,) = load(path).models[0].load_detectors()
     assert loaded.moderate == 0.03

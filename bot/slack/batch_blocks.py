@@ -162,19 +162,29 @@ def meaning(report: DriftReport) -> str:
     needed = "" if report.rows_needed is None else f" About {count(report.rows_needed, 'row')} would do."
     recommended = {
         "none": "",
-        "investigate": " *Next step:* look at the features below; a retrain is not recommended yet.",
+        "investigate": " *Next step:* look at the features; a retrain is not recommended yet.",
         "label": " *Next step:* label some rows of this batch; a retrain needs them.",
         "retrain": " *Next step:* approve a retrain; it needs labelled rows of this batch.",
     }[report.recommendation]
     return {
         "stable": "The data looks like the data the model was trained on. Nothing to do.",
-        "warning": "The data has changed a little." + recommended,
+        "warning": _moderate(report) + recommended,
         "drift": "The data no longer looks like the data the model was trained on." + recommended,
         "insufficient_data": _unmeasured(report)
         or f"{count(report.rows, 'row')} cannot show whether the data has changed.{needed}"
         " Wait for a larger batch, or join several.",
         "broken_feed": "*Next step:* check where the file comes from; a retrain would learn the fault.",
     }[report.verdict]
+
+
+def _moderate(report: DriftReport) -> str:
+    """What a warning is about; not always a feature that moved."""
+    if report.creeping:
+        names = name(listed([clean(feature, 40) for feature in report.creeping], 5), 250)
+        return f"No batch alone shows it, but this and earlier ones together do: {names} moves slowly away."
+    if not report.drifted:
+        return "No feature has moved enough by itself, but the model's estimated accuracy has fallen."
+    return "The data has changed a little."
 
 
 def _unmeasured(report: DriftReport) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -121,5 +122,35 @@ def test_a_whole_table_detector_of_somebody_else(watch, traffic, foreign) -> Non
 
 def test_our_own_run_in_this_process(watched) -> None:
     with contained(watched.model) as detectors:
-        assert detectors == (PSI(),)
-        assert is_ours(detectors[0])
+        assert detectors[0] == PSI() and len(detectors) > 1
+        assert all(is_ours(detector) for detector in detectors)
+
+
+FORKING = """
+import os, time
+from detectors.base import Score
+
+
+class Forks:
+    name, moderate, significant = "forks", 0.1, 0.2
+
+    def score(self, reference, current):
+        if os.fork() == 0:
+            time.sleep(120)
+            os._exit(0)
+        time.sleep(120)
+        return Score(0.0)
+"""
+
+
+def test_a_detector_that_starts_processes_is_ended_with_all_of_them(
+    watch, traffic, tmp_path, monkeypatch
+) -> None:
+    (tmp_path / "forking_plugin.py").write_text(FORKING)
+    monkeypatch.syspath_prepend(tmp_path)
+    table = '[models.detectors.forks]\nuse = "forking_plugin:Forks"\n'
+    watched = watch(f'detector_limit = "2s"\n[models.detectors.psi]\n{table}')
+    started = time.monotonic()
+    report = watched.app.monitoring.check(watched.model, traffic.drifted).batch.report
+    assert time.monotonic() - started < 60
+    assert report is not None and any("took longer than 2 s" in error for error in report.errors)

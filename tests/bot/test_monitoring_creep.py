@@ -36,6 +36,8 @@ inbox = "inbox"
 label = { column = "y", negative = ["0"] }
 """
 
+ALONE = "\n[models.detectors.psi]\n"  # what looks at all features together would see such shifts at once
+
 
 def frame(seed: int, rows: int = 900, **shifts: float) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
@@ -99,7 +101,7 @@ def world(tmp_path: Path, baselines: Path) -> Iterator[Callable[..., World]]:
     def make(more: str = "") -> World:
         folder = tmp_path / f"w{len(made)}"
         (folder / "inbox").mkdir(parents=True)
-        (folder / FILE_NAME).write_text(CONFIGURATION + more, encoding="utf-8")
+        (folder / FILE_NAME).write_text(CONFIGURATION + more + ALONE, encoding="utf-8")
         made.append(World(folder, Application.load(folder / FILE_NAME)))
         crown(made[-1].app, baselines, 1)
         return made[-1]
@@ -188,7 +190,7 @@ def test_another_version_and_another_policy_start_anew(world, baselines) -> None
     fresh = one.check(500, amount=0.25)
     assert (fresh.baseline_version, fresh.verdict) == ("2", "stable")
     assert one.app.store.checks_before(fresh.id) == ()
-    other = one.reload(CONFIGURATION + "alpha = 0.005\n")
+    other = one.reload(CONFIGURATION + "alpha = 0.005\n" + ALONE)
     assert other.check(501, amount=0.25).verdict == "stable"
     other.app.close()
     assert last.verdict == "warning"

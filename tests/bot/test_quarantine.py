@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from bot import labelling
+from bot.config import ModelSection
 from bot.quarantine import Quarantine, free_name
 from bot.retraining import Retraining
 from detectors.source import sha256_file
@@ -124,3 +126,33 @@ def test_the_command_line_sets_aside_and_releases(watched, broken, run) -> None:
     nothing = run(watched.folder, "quarantine", "nothing.csv")
     assert (nothing.code, "nothing.csv" in nothing.err) == (3, True)
     assert "quarantine batch" in run(watched.folder, "status").out
+
+
+def test_the_bytes_are_set_aside_however_often_they_were_judged(watched, broken) -> None:
+    store, ward = watched.app.store, Quarantine(watched.app.store, now)
+    stricter = ModelSection.model_validate({**watched.model.model_dump(), "alpha": 0.005})
+    again = watched.app.monitoring.check(stricter, Path(broken.path)).batch
+    assert again.id != broken.id
+    ward.put(watched.model, broken, "U0ANNA")
+    assert store.broken_feed("netflow") is None and store.history("netflow") == ()
+    (listed,) = store.in_quarantine("netflow")
+    assert listed.id == again.id
+    ward.release(watched.model, listed, "U0ANNA")
+    assert store.in_quarantine("netflow") == ()
+    assert Path(broken.path).exists()
+
+
+def test_a_file_that_cannot_be_moved_stays_under_one_name(watched, broken, monkeypatch) -> None:
+    store, ward = watched.app.store, Quarantine(watched.app.store, now)
+    here, unlink = Path(broken.path), Path.unlink
+
+    def refused(path: Path, *more: bool) -> None:
+        if path == here:
+            raise PermissionError(13, "Permission denied")
+        unlink(path, *more)
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    with pytest.raises(StateError, match=r"cannot be moved .*Permission denied"):
+        ward.put(watched.model, broken, "U0ANNA")
+    assert here.exists() and store.batch(broken.id).quarantine is None
+    assert not list((watched.folder / "quarantine").rglob("*.csv"))

@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 
 from detectors import Baseline, DataError, DriftReport, FeaturePolicy, Policy, Score, check, profile_batch
+from detectors.findings import TOGETHER
 from detectors.ks import KS
 from detectors.psi import PSI
-from detectors.verdict import judge
+from detectors.verdict import Scored, judge
 
 BOTH = (PSI(), KS())
 
@@ -328,3 +329,29 @@ def test_the_report_survives_json(baseline, drifted):
     assert DriftReport.from_dict(json.loads(json.dumps(report.to_dict()))) == report
     table = report.to_frame()
     assert len(table) == len(report.features) and table["feature"].iloc[0] == report.features[0].feature
+
+
+def test_scores_that_are_no_probabilities_are_refused():
+    for wrong in (np.nan, np.inf, 1.2, -0.1):
+        with pytest.raises(ValueError, match="probabilities, finite and within 0 and 1"):
+            Scored(np.zeros(2, int), np.array([0.5, wrong]))
+
+
+def test_features_with_thresholds_of_their_own_are_not_judged_among_all_together(baseline, draw):
+    batch = draw(2000, 5).assign(n0=lambda f: f["n0"] + 0.8)
+    assert check(baseline, batch).verdict == "drift"
+    wobbles = Policy(features={"n0": FeaturePolicy(moderate=5.0, significant=9.0)})
+    report = check(baseline, batch, policy=wobbles)
+    assert report.verdict == "stable" and not report.drifted
+
+
+def test_two_features_that_no_longer_go_together_are_drift_although_each_is_as_it_was():
+    rng = np.random.default_rng(1)
+    shared = rng.normal(size=9000)
+    frame = pd.DataFrame({f"x{i}": shared + 0.5 * rng.normal(size=9000) for i in range(3)})
+    frame["alone"] = rng.normal(size=9000)
+    batch = frame[8000:].assign(x0=lambda f: rng.permutation(f["x0"]))
+    report = check(Baseline.fit(frame[:8000]), batch, labelled_rows=0)
+    assert (report.verdict, report.recommendation) == ("drift", "label")
+    assert {f.feature for f in report.drifted} == {TOGETHER}
+    assert any("rank correlation of x0" in f.detail or "and x0" in f.detail for f in report.drifted)

@@ -33,6 +33,7 @@ def test_the_journey_over_http(embedded: Workspace, new_site: NewSite) -> None:
     embedded.start()
 
     anna, vic = site.person(ANNA), site.person(VIC)
+    alert(anna)
     assert "significant drift" in ask(anna, "status")
     anna.say(CHANNEL, "@DriftCatcher help")
     sees(anna, "I watch the data")

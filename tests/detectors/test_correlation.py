@@ -1,0 +1,64 @@
+"""Spearman's correlation of every pair: closed forms, honest p-values, and what it must not be moved by."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from detectors.codes import MISSING, CodedRows
+from detectors.correlation import Correlation
+
+
+def rows_of(codes: np.ndarray, **variation: float) -> CodedRows:
+    width = codes.shape[1]
+    return CodedRows(tuple("abcdefgh"[:width]), ("numeric",) * width, codes.astype(np.uint8), variation)
+
+
+def drawn(rho: float, rows: int, seed: int, width: int = 2) -> np.ndarray:
+    cov = np.full((width, width), rho)
+    np.fill_diagonal(cov, 1)
+    values = np.random.default_rng(seed).multivariate_normal(np.zeros(width), cov, rows)
+    return np.clip(np.floor(stats.norm.cdf(values) * 32), 0, 31) + 1
+
+
+def test_the_change_is_that_of_spearmans_rho():
+    # of a Gaussian pair, Spearman's rho is 6/pi arcsin(rho/2)
+    score = Correlation().score_table(rows_of(drawn(0.8, 4000, 1)), rows_of(drawn(0.3, 2000, 2)))
+    exact = 6 / np.pi * (np.arcsin(0.4) - np.arcsin(0.15))
+    assert score is not None and score.statistic == pytest.approx(exact, abs=0.04)
+    assert score.p_value is not None and score.p_value < 1e-12
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.6, 0.95])
+@pytest.mark.parametrize("rows", [200, 1000])
+def test_p_values_without_drift_are_not_too_small(rows, rho):
+    p_values = []
+    for seed in range(400):
+        whole = drawn(rho, 2000 + rows, seed, width=3)
+        whole[:, 2] = np.where(whole[:, 2] < 18, 1, whole[:, 2])  # ties in more than half of a column
+        score = Correlation().score_table(rows_of(whole[:2000]), rows_of(whole[2000:]))
+        assert score is not None and score.p_value is not None
+        p_values.append(score.p_value)
+    for level in (0.2, 0.05, 0.01):
+        hits = sum(p <= level for p in p_values)
+        assert stats.binom.sf(hits - 1, len(p_values), level) > 1e-4, (level, hits)
+
+
+def test_constants_categories_and_gaps_are_left_out_and_few_rows_are_no_answer():
+    codes = drawn(0.5, 1000, 3)
+    flat = np.column_stack([codes, np.full(1000, 7)])
+    assert Correlation().score_table(rows_of(flat[:, 1:]), rows_of(flat[:, 1:])) is None
+    assert Correlation().score_table(rows_of(codes[:199]), rows_of(codes)) is None
+    words = CodedRows(("a", "b"), ("categorical", "numeric"), codes.astype(np.uint8))
+    assert Correlation().score_table(words, words) is None
+    holes = codes.copy()
+    holes[::3, 0] = MISSING
+    score = Correlation().score_table(rows_of(holes), rows_of(holes))
+    assert score is not None and (score.statistic, score.p_value) == (0.0, 1.0)
+
+
+def test_what_the_reference_s_own_periods_vary_by_is_no_drift():
+    before, after = drawn(0.8, 4000, 1), drawn(0.5, 1000, 2)
+    floored = Correlation().score_table(rows_of(before, correlation=0.5), rows_of(after))
+    assert floored is not None and (floored.p_value, floored.effect) == (1.0, 0.0)
