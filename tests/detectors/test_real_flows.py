@@ -53,8 +53,8 @@ def test_the_held_out_flows_are_stable(known):
 @pytest.mark.parametrize("rows", [50, 200, 1000])
 def test_no_false_alarms_at_any_size(known, rows):
     baseline, rest = known
-    verdicts = [check(baseline, rest.sample(rows, random_state=k)).verdict for k in range(40)]
-    assert sum(v in ("drift", "warning", "broken_feed") for v in verdicts) <= 2
+    verdicts = [check(baseline, rest.sample(rows, random_state=k)).verdict for k in range(20)]
+    assert sum(v in ("drift", "warning", "broken_feed") for v in verdicts) <= 1
 
 
 def test_half_a_port_scan_is_drift(known, tmp_path):
