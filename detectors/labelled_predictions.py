@@ -157,6 +157,8 @@ def read_labelled(
         truths = [_Part(p.path, p.frame, series_categories(p.frame["y_true"]), "y_true") for p in given]
         _require_filled(truths)
     classes = _classes(given, truths, naming)
+    if not classes and (together := _folded((*given, *truths), naming)):
+        said.add(f"{some_names(together)} count as one class: --every-class measures each by itself")
     predicted = np.concatenate([_encoded(part, classes, naming) for part in given])
     truth = [_encoded(part, classes, naming, may_be_empty=True) for part in truths]
     probability = _probability(given, classes, said)
@@ -245,6 +247,15 @@ def _classes(given: Sequence[_Part], truths: Sequence[_Part], naming: Naming) ->
             f"predictions {some_names(sorted(names[w] for w in said))}",
         )
     return tuple(names[word] for word in sorted(names))
+
+
+def _folded(parts: Sequence[_Part], naming: Naming) -> list[str]:
+    """Classes that are measured as one, being all on the side that has no names; empty if there is one."""
+    plain = {"0", "1", "true", "false"}
+    sides = {(category(word) or word).casefold() for word in (*naming.positive, *naming.negative)}
+    words = {word.casefold(): word for part in parts for word in set(part.words) if word is not None}
+    strange = sorted(words[word] for word in words.keys() - sides - plain)
+    return strange if len(strange) > 1 else []
 
 
 def _encoded(

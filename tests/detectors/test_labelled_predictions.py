@@ -168,6 +168,7 @@ def test_several_classes_are_folded_where_the_configuration_says_so_and_kept_whe
     path = file("p.csv", "y_true,y_pred\nBENIGN,BENIGN\nDDoS,PortScan\nPortScan,BENIGN\n")
     folded = read_labelled([path], naming=ATTACK)
     assert (folded.classes, folded.truth.tolist(), folded.predicted.tolist()) == ((), [0, 1, 1], [0, 1, 0])
+    assert "--every-class measures each by itself" in "".join(folded.notes)
     each = read_labelled([path], naming=Naming("Label", negative=("BENIGN",), every_class=True))
     assert each.classes == ("BENIGN", "DDoS", "PortScan")
     assert (each.truth.tolist(), each.predicted.tolist()) == ([0, 1, 2], [0, 2, 0])
