@@ -171,7 +171,8 @@ def test_a_detector_that_cannot_be_used_says_why(
     assert "\n" not in str(refused.value)
 
 
-def test_the_configuration_names_the_key_of_a_bad_plug_in(watched, others, run) -> None:
+def test_the_configuration_names_the_key_of_a_bad_plug_in(watch, others, run) -> None:
+    watched = watch("[models.detectors.psi]\n")
     path = watched.folder / "other.toml"
     text = (watched.folder / "driftcatcher.toml").read_text()
     path.write_text(f'{text}[models.detectors.x]\nuse = "{others}.broken:X"\n')
