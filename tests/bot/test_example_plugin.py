@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "example_plugin"
+ALONE = "detectors = { psi = {} }\n"  # what a watched model is looked at with, see conftest
 USED = """
 [models.detectors.psi]
 [models.detectors.median_shift]
@@ -41,7 +42,7 @@ def test_an_installed_package_takes_part_in_a_check(installed, watch, traffic, s
     assert "    parameters: moderate=0.15, significant=0.3" in listed.out
     folder = watch().folder
     config = folder / "driftcatcher.toml"
-    config.write_text(config.read_text() + USED)
+    config.write_text(config.read_text().replace(ALONE, "") + USED)
     done = shell(folder, "check", traffic.drifted, "--json", **here)
     assert (done.code, done.json["verdict"], done.json["errors"]) == (1, "drift", [])
     found = {name: [f for f in done.json["features"] if f["detector"] == name] for name in USED_NAMES}
@@ -57,7 +58,7 @@ USED_NAMES = ("median_shift", "rank_correlation")
 def test_a_wrong_parameter_of_it_names_the_key(installed, watch, traffic, shell) -> None:
     folder = watch().folder
     config = folder / "driftcatcher.toml"
-    config.write_text(config.read_text() + USED.replace("0.12", '"high"'))
+    config.write_text(config.read_text().replace(ALONE, "") + USED.replace("0.12", '"high"'))
     done = shell(folder, "check", traffic.stable, PYTHONPATH=str(installed))
     assert (done.code, done.out) == (2, "")
     assert (
@@ -69,6 +70,6 @@ def test_a_wrong_parameter_of_it_names_the_key(installed, watch, traffic, shell)
 def test_without_it_the_configuration_says_that_it_is_unknown(watch, traffic, shell) -> None:
     folder = watch().folder
     config = folder / "driftcatcher.toml"
-    config.write_text(config.read_text() + USED)
+    config.write_text(config.read_text().replace(ALONE, "") + USED)
     done = shell(folder, "check", traffic.stable, PYTHONPATH="")
     assert (done.code, 'no plug-in is called "median_shift"' in done.err) == (2, True)
