@@ -72,7 +72,8 @@ class Correlation:
             return None
         names = [reference.features[i] for i in at]
         u, v = ours[:, at], theirs[:, at]
-        was, now = (np.clip(w.T @ w / len(w), -_LARGEST, _LARGEST) for w in (u, v))
+        # rounded: a library that multiplies in several threads gives the same rows different last digits
+        was, now = (np.clip(np.round(w.T @ w / len(w), 9), -_LARGEST, _LARGEST) for w in (u, v))
         change = np.arctanh(now) - np.arctanh(was)
         error = np.sqrt(_variance(u, was) * (1 / len(u) + 1 / len(v))) / (1 - was**2)
         upper = np.triu_indices(len(at), 1)

@@ -104,7 +104,8 @@ def _model(name: str, changed: Mapping[str, Any]) -> list[str]:
         "ignore": list(IDENTIFIERS), "categorical": ["Protocol"], **changed,
     }  # fmt: skip
     label = _toml({"column": LABEL_COLUMN, "negative": ["BENIGN"]})
-    return ["[[models]]", *_toml(keys), "[models.label]", *label, "[models.trainer]", "max_iter = 20"]
+    rest = ["[models.trainer]", "max_iter = 20", "[models.detectors.psi]"]  # the demo has the default ones
+    return ["[[models]]", *_toml(keys), "[models.label]", *label, *rest]
 
 
 def _toml(keys: Mapping[str, Any]) -> list[str]:
