@@ -4,8 +4,10 @@ The map of the house, from the edge inwards (imports run in this order only):
 
 - `cli`, `demo`: what a person starts. `bootstrap`: puts the concrete parts together.
 - `slack`: what people see and press. `scheduler`: when scans run. `worker`: the training process.
-- `monitoring`, `retraining`, `evaluating`, `status`, `labelling`: the use cases.
-- `inbox`, `jobs`: files that are finished; a training as plain JSON.
+- `monitoring`, `retraining`, `evaluating`, `status`, `labelling`, `quarantine`, `feedback`, `tuning`, `drilling`: the
+  use cases. `creep`, `estimates`, `backtest`: what they look up in the past.
+- `text_report`, `sentences`, `…_text`: words.
+- `inbox`, `jobs`: files that are finished; a training as plain JSON. `isolation`: detectors of others in a process.
 - `alerting`, `authorization`: pure rules. `config`, `plugins`: settings and what they name.
 - `workspace`: an embedded Slack for the demo and the tests; it knows nothing of the product.
 

@@ -1,7 +1,19 @@
 """Measures drift: `Baseline.fit(training_data)`, then `check(baseline, batch)` gives a `DriftReport`.
 
-Pure measurement: knows nothing of Slack, SQLite or MLflow. A detector is any object of the `Detector`
-protocol.
+Pure measurement: knows nothing of Slack, SQLite or MLflow, and imports nothing of the other packages.
+
+The map of the house, from the file inwards:
+
+- `source`, `textfile`, `columns`, `cells`: a file as columns; `errors`: why not.
+- `profile`, `sample`, `codes`: what is kept of them.
+- `baseline`, `packing`, `variation`, `table`, `track_record`: what a model version is compared with, and its file.
+- `base`: what a detector is. `psi`, `ks`, `chi_square`, `jensen_shannon`, `wasserstein`, `missing_share`,
+  `unseen_category`, `out_of_range`: single features. `domain_classifier`, `correlation`: all together. `creep`: batch
+  after batch. `significance`, `pooled`, `cell_distance`, `describe`: what they share.
+- `verdict` judges: `feed` (broken or drift; `units`, `clock`, `probe`), `findings`, `policy`, `attribution`,
+  `estimated_performance`, `recommendation`. `report` is what it says; `check` is all of it in one call.
+- `performance`, `labelled_predictions`, `class_metrics`, `intervals`, `segments`, `degradation`, `diagnosis`: labels.
+- `checks`, `table_checks`, `claims`: the contract suite of detectors. `drill`: known drifts.
 """
 
 from detectors.base import Detector, Score

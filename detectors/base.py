@@ -31,9 +31,8 @@ class Score:
     detail: str = ""
 
 
-@runtime_checkable
-class Detector(Protocol):
-    """The plug-in protocol, entry-point group `driftcatcher.detectors`.
+class Named(Protocol):
+    """What every detector says of itself.
 
     A detector is a class whose instances are made with the parameters of its table in the configuration
     (a frozen dataclass is the natural form: unknown parameters are then refused by name).
@@ -53,23 +52,19 @@ class Detector(Protocol):
     @property
     def significant(self) -> float: ...
 
+
+@runtime_checkable
+class Detector(Named, Protocol):
+    """The plug-in protocol, entry-point group `driftcatcher.detectors`: looks at one feature at a time."""
+
     def score(self, reference: FeatureProfile, current: FeatureProfile) -> Score | None:
         """Compare a feature's reference summary with the batch's; None where the detector does not apply."""
         ...
 
 
 @runtime_checkable
-class TableDetector(Protocol):
-    """The same for a detector that looks at all features together; name and thresholds as in `Detector`."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def moderate(self) -> float: ...
-
-    @property
-    def significant(self) -> float: ...
+class TableDetector(Named, Protocol):
+    """The same for a detector that looks at all features together."""
 
     def score_table(self, reference: CodedRows, current: CodedRows) -> Score | None:
         """Compare random rows of both, coded by the reference; None where there are too few of them."""

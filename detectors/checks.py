@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from detectors.base import AnyDetector, Detector, Score, TableDetector, check_score
+from detectors.claims import claim, claim_honest
 from detectors.profile import FeatureProfile, categorical_profile, numeric_profile
 from detectors.table_checks import check_table_detector
 
@@ -49,7 +50,7 @@ def check_detector(detector: AnyDetector) -> None:
 def _check_features(detector: Detector) -> None:
     cases = _cases(np.random.default_rng(20_260_101))
     measured = [case for case in cases if _score(detector, case, case.reference) is not None]
-    _claim(bool(measured), "it answered None for every kind of feature, numeric and categorical")
+    claim(bool(measured), "it answered None for every kind of feature, numeric and categorical")
     for case in measured:
         _check_same_data(detector, case)
         _check_row_order(detector, case)
@@ -61,48 +62,42 @@ def _check_features(detector: Detector) -> None:
 
 
 def _check_attributes(detector: AnyDetector) -> None:
-    _claim(
+    claim(
         isinstance(detector, (Detector, TableDetector)),
         "it lacks name, moderate, significant or score() (or, for whole tables, score_table())",
     )
-    _claim(
+    claim(
         bool(detector.name) and detector.name == detector.name.lower(), "its name is not short and lower case"
     )
-    _claim(
+    claim(
         0 <= detector.moderate <= detector.significant, "its thresholds are not 0 <= moderate <= significant"
     )
 
 
 def _check_same_data(detector: Detector, case: _Case) -> None:
     score = _answer(detector, case, case.reference)
-    _claim(abs(score.statistic) < 1e-9, f"{case.name}: the same data gives {score.statistic}, not 0")
+    claim(abs(score.statistic) < 1e-9, f"{case.name}: the same data gives {score.statistic}, not 0")
     if score.p_value is not None:
-        _claim(score.p_value > 0.5, f"{case.name}: the same data gives p = {score.p_value}")
+        claim(score.p_value > 0.5, f"{case.name}: the same data gives p = {score.p_value}")
 
 
 def _check_row_order(detector: Detector, case: _Case) -> None:
     values = case.draw(500)
     one = _score(detector, case, case.reference.summarize(values))
     two = _score(detector, case, case.reference.summarize(values[::-1].copy()))
-    _claim(_numbers(one) == _numbers(two), f"{case.name}: the order of the rows changes the answer")
+    claim(_numbers(one) == _numbers(two), f"{case.name}: the order of the rows changes the answer")
 
 
 def _check_no_drift(detector: Detector, case: _Case) -> None:
     for rows in (50, 500):
         scores = [_score(detector, case, case.reference.summarize(case.draw(rows))) for _ in range(_TRIALS)]
-        p_values = [s.p_value for s in scores if s is not None and s.p_value is not None]
-        for level, most in _TOO_MANY.items():
-            below = sum(p <= level for p in p_values)
-            _claim(
-                below <= most,
-                f"{case.name}: {below} of {len(p_values)} batches of {rows} rows without drift have p <= {level}",
-            )
+        claim_honest(scores, _TOO_MANY, f"batches of {rows} rows ({case.name})")
 
 
 def _check_drift(detector: Detector, case: _Case) -> None:
     """A detector may be made for one kind of drift: of a shift, holes and foreign values it must see one."""
     seen = {what: _sees(detector, case, values) for what, values in _drifts(case).items()}
-    _claim(
+    claim(
         any(seen.values()),
         f"{case.name}: of {', '.join(seen)} in 1,000 rows none has an effect above moderate and, where there "
         "is a p-value, p < 0.0001",
@@ -175,7 +170,7 @@ def _score(detector: Detector, case: _Case, current: FeatureProfile, what: str =
         raise AssertionError(f"{where}: score() raised {type(error).__name__}: {error}") from error
     if score is None:
         return None
-    _claim(isinstance(score, Score), f"{where}: score() gave a {type(score).__name__}, not a Score or None")
+    claim(isinstance(score, Score), f"{where}: score() gave a {type(score).__name__}, not a Score or None")
     try:
         check_score(score)
     except ValueError as error:
@@ -223,8 +218,3 @@ def _cases(rng: np.random.Generator) -> list[_Case]:
         _Case("counts", numeric_profile("x", counts(5000)), counts, counts(1000) + 4),
         _Case("categories", categorical_profile("x", category(5000)), category, rng.choice(words[5:], 1000)),
     ]
-
-
-def _claim(holds: bool, otherwise: str) -> None:
-    if not holds:
-        raise AssertionError(f"The detector breaks its contract: {otherwise}.")

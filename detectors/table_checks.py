@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from detectors.base import Score, TableDetector, check_score
+from detectors.claims import claim, claim_honest
 from detectors.codes import ABOVE, BELOW, MISSING, NO_CATEGORY, UNSEEN, CodedRows, coded
 from detectors.profile import FeatureProfile, categorical_profile, numeric_profile
 
@@ -83,28 +84,22 @@ def check_table_detector(detector: TableDetector) -> None:
 
 def _check_same_data(detector: TableDetector, table: _Table) -> None:
     score = _score(detector, table.reference, table.reference, "the same data")
-    _claim(score is not None, f"it answers None for {_REFERENCE_ROWS:,} rows of the same data")
+    claim(score is not None, f"it answers None for {_REFERENCE_ROWS:,} rows of the same data")
     if score is not None:
-        _claim(_effect(score) <= detector.moderate, f"the same data has an effect of {_effect(score)}")
-        _claim(score.p_value is None or score.p_value > 0.05, f"the same data gives p = {score.p_value}")
+        claim(_effect(score) <= detector.moderate, f"the same data has an effect of {_effect(score)}")
+        claim(score.p_value is None or score.p_value > 0.05, f"the same data gives p = {score.p_value}")
 
 
 def _check_repeatable(detector: TableDetector, table: _Table) -> None:
     batch = table.draw(500)
     one, two = (_score(detector, table.reference, batch, "the same rows twice") for _ in range(2))
-    _claim(one == two, "asked twice about the same rows it answers differently: give it a seed of its own")
+    claim(one == two, "asked twice about the same rows it answers differently: give it a seed of its own")
 
 
 def _check_no_drift(detector: TableDetector, table: _Table) -> None:
     for rows in (300, 1000):
         scores = [_score(detector, table.reference, table.draw(rows), f"{rows} rows") for _ in range(_TRIALS)]
-        p_values = [s.p_value for s in scores if s is not None and s.p_value is not None]
-        for level, most in _TOO_MANY.items():
-            below = sum(p <= level for p in p_values)
-            _claim(
-                below <= most,
-                f"{below} of {len(p_values)} tables of {rows} rows without drift have p <= {level}",
-            )
+        claim_honest(scores, _TOO_MANY, f"tables of {rows} rows")
 
 
 def _check_drift(detector: TableDetector, table: _Table) -> CodedRows:
@@ -125,7 +120,7 @@ def _check_row_order(detector: TableDetector, table: _Table, seen: CodedRows) ->
         turned = CodedRows(batch.features, batch.kinds, batch.codes[::-1])
         same = _sees(detector, table.reference, turned) is _sees(detector, table.reference, batch)
         what = "with drift" if drifted else "without drift"
-        _claim(same, f"in a table {what} the order of the rows turns the judgement")
+        claim(same, f"in a table {what} the order of the rows turns the judgement")
 
 
 def _check_odd_tables(detector: TableDetector, table: _Table) -> None:
@@ -171,7 +166,7 @@ def _score(detector: TableDetector, reference: CodedRows, current: CodedRows, wh
         ) from error
     if score is None:
         return None
-    _claim(
+    claim(
         isinstance(score, Score), f"{where}: score_table() gave a {type(score).__name__}, not a Score or None"
     )
     try:
@@ -179,8 +174,3 @@ def _score(detector: TableDetector, reference: CodedRows, current: CodedRows, wh
     except ValueError as error:
         raise AssertionError(f"The detector breaks its contract: {where}: {error}.") from None
     return score
-
-
-def _claim(holds: bool, otherwise: str) -> None:
-    if not holds:
-        raise AssertionError(f"The detector breaks its contract: {otherwise}.")
