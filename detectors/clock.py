@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 _MOST_ROWS = 10_000
 _LEAST_DATES = 0.9  # share of the values that must be dates
+_GLANCE = 200  # values that are looked at first: reading 10,000 ids as dates takes a second
+_AT_A_GLANCE = 0.75  # dates among them; of 200 from a column of 90 % dates, fewer come once in 10^9
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +61,15 @@ def clock_of(column: pd.Series) -> Clock | None:
     if pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_bool_dtype(kind):
         return None
     step = max(1, len(column) // _MOST_ROWS)
-    kept = column.iloc[::step]
-    filled = int(kept.notna().sum())
-    if not filled:
+    kept = column.iloc[::step].dropna()
+    if kept.empty:
+        return None
+    glance = seconds(kept.iloc[:: max(1, len(kept) // _GLANCE)])
+    if np.isfinite(glance).mean() < _AT_A_GLANCE:
         return None
     times = seconds(kept)
     times = times[np.isfinite(times)]
-    if len(times) < _LEAST_DATES * filled:
+    if len(times) < _LEAST_DATES * len(kept):
         return None
     _, counts = np.unique(times, return_counts=True)
     first, last = np.quantile(times, [0.001, 0.999])
