@@ -134,8 +134,8 @@ class ModelSection(_Section):
     period: str | None = None
     schedule: str = "1h"
     policy: Literal["calibrated", "classic"] = "calibrated"
-    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.006
-    joint_alpha: Annotated[float, Field(gt=0, lt=1)] = 0.006
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.008
+    joint_alpha: Annotated[float, Field(gt=0, lt=1)] = 0.008
     scoring: bool = True
     correction: Literal["holm", "none"] = "holm"
     classic_warning: Annotated[float, Field(gt=0)] = 0.1

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Side = Literal["old", "new"]
-_CHANCE = 0.006  # how likely an empty column may be by chance, over all columns: the level of the verdict
+_CHANCE = 0.008  # how likely an empty column may be by chance, over all columns: the level of the verdict
 _COPIED = 0.95  # share of the rows that come once which two files share where one is a copy of the other
 _RARE_ROWS = 30  # fewer such rows tell nothing
 _USUAL_SHARE = (0.2, 0.4)  # of the rows held out, from so many rows on
