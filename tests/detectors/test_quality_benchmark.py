@@ -10,14 +10,14 @@ from threadpoolctl import threadpool_limits
 
 from tests.benchmarks.quality.judges import Classic, Judgement, Ours, Trial
 from tests.benchmarks.quality.population import frame_of, make_pool
-from tests.benchmarks.quality.runner import LONG, SECTIONS, SHORT, TINY, draw, run, tasks
+from tests.benchmarks.quality.runner import LONG, SHORT, SHORT_SECTIONS, TINY, draw, run, tasks
 from tests.benchmarks.quality.scenarios import DRIFT, IMMATERIAL, NO_DRIFT, seasons
 from tests.benchmarks.quality.table import markdown, rows_of, upper
 
 
 @pytest.fixture(scope="module")
 def rows():
-    plan = replace(TINY, sections=tuple(s for s in SECTIONS if s != "real data"))
+    plan = replace(TINY, sections=tuple(s for s in SHORT_SECTIONS if s != "real data"))
     with threadpool_limits(1):
         return rows_of(list(run(tasks(plan, Ours()))), "ours")
 

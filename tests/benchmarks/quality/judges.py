@@ -47,6 +47,7 @@ class Trial:
         drifted: features that truly drifted and can be blamed singly.
         facts: numbers of a batch that a champion scored.
         seed: with which it was drawn.
+        first: how many features at the top are held against the truth; None: as many as drifted.
     """
 
     section: str
@@ -58,14 +59,15 @@ class Trial:
     drifted: tuple[str, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
+    first: int | None = None
 
     @property
     def precision(self) -> float | None:
-        """Share of the k truly drifted features among the k that rank first."""
+        """Share of truly drifted features among the k that rank first, k as many as drifted, or `first`."""
         if not self.drifted:
             return None
-        top = self.judgement.ranking[: len(self.drifted)]
-        return len(set(top) & set(self.drifted)) / len(self.drifted)
+        k = min(len(self.drifted), self.first or len(self.drifted))
+        return len(set(self.judgement.ranking[:k]) & set(self.drifted)) / k
 
 
 class Judge(Protocol):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -19,10 +18,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tests.benchmarks.quality.environments import Unavailable, install
 from tests.benchmarks.quality.judges import Judgement
-
-ENVIRONMENTS = Path(__file__).parents[3] / ".cache" / "peers"
-_INSTALL_SECONDS = 1_800
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,37 +57,6 @@ PEERS = (
 )
 
 
-class Unavailable(Exception):
-    """A peer cannot be installed or started; the message says why."""
-
-
-def install(peer: Peer) -> Path:
-    """The interpreter of the peer's environment, made where it is not there yet."""
-    home = ENVIRONMENTS / peer.folder
-    python, marker = home / "bin" / "python", home / "pins.txt"
-    wanted = "\n".join(peer.pins)
-    if marker.is_file() and marker.read_text() == wanted:
-        return python
-    home.parent.mkdir(parents=True, exist_ok=True)
-    for command in (
-        [sys.executable, "-m", "venv", str(home)],
-        [str(python), "-m", "pip", "install", "-q", *peer.pins],
-    ):
-        try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, timeout=_INSTALL_SECONDS, check=False
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise Unavailable(f"could not be installed: {error}") from None
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise Unavailable(
-                f"could not be installed on Python {sys.version_info[0]}.{sys.version_info[1]}: {last}"
-            )
-    marker.write_text(wanted)
-    return python
-
-
 @dataclass(slots=True)
 class PeerJudge:
     """A running peer. `close` ends it."""
@@ -100,7 +66,7 @@ class PeerJudge:
     errors: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        python = install(self.peer)
+        python = install(self.peer.folder, self.peer.pins)
         script = Path(__file__).with_name(self.peer.script)
         self.process = subprocess.Popen(
             [str(python), str(script)],

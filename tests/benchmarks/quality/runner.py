@@ -17,12 +17,14 @@ from tests.benchmarks.quality.judges import OURS, Judge, Trial
 from tests.benchmarks.quality.population import Pool, frame_of, make_pool
 from tests.benchmarks.quality.real import FOLDER, real_chunk, real_harm_chunk
 from tests.benchmarks.quality.scenarios import DRIFT, IMMATERIAL, NO_DRIFT, PERIODS, Scenario, Season, seasons
+from tests.benchmarks.quality.unseen import TABLES, unseen_chunk
 
 REFERENCE_ROWS = 10_000
 PERIOD = "period"
 _SMALL_POOL, _LARGE_POOL = 60_000, 115_000
 _REFERENCES_PER_POOL = 10
-SECTIONS = ("false alarms", "seasons", "immaterial", "detection", "harm", "real data")
+SHORT_SECTIONS = ("false alarms", "seasons", "immaterial", "detection", "harm", "real data")
+SECTIONS = (*SHORT_SECTIONS, "unseen data")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Plan:
         detection_rows / detection_batches: the same for each drift.
         champions / harm_rows / harm_batches: models, size and number of batches of each scenario and model.
         harm_scenarios: what happens to their batches.
-        real_rows / real_batches: the same for real data.
+        real_rows / real_batches: the same for real data, seen and unseen.
         reference_rows: of seasons and champions; all others have 10,000.
         per_reference: batches that are judged against one reference; then a new one is drawn.
         sections: which of `SECTIONS` are run.
@@ -59,7 +61,7 @@ class Plan:
     real_batches: int = 20
     reference_rows: int = REFERENCE_ROWS
     per_reference: int = 5
-    sections: tuple[str, ...] = SECTIONS
+    sections: tuple[str, ...] = SHORT_SECTIONS
 
 
 SHORT = Plan(
@@ -93,6 +95,7 @@ LONG = Plan(
     real_rows=(50, 100, 200, 500, 1_000, 2_000),
     real_batches=200,
     per_reference=10,
+    sections=SECTIONS,
 )
 TINY = Plan(
     no_drift={(10, 50): 4, (10, 200): 2},
@@ -266,6 +269,11 @@ def tasks(plan: Plan, judge: Judge, seed: int = 1) -> list[Task]:
         for rows in plan.real_rows:
             for number, some in spread(plan.real_batches):
                 found.append(partial(real_chunk, judge, rows, some, number))
+    if "unseen data" in plan.sections:
+        for which in TABLES:
+            for rows in plan.real_rows:
+                for number, some in spread(plan.real_batches):
+                    found.append(partial(unseen_chunk, judge, which, rows, some, number))
     return found
 
 

@@ -24,7 +24,7 @@ def upper(hits: int, total: int, level: float = 0.95) -> float:
 def rows_of(trials: Sequence[Trial], who: str) -> list[Row]:
     """All rows of one judge."""
     found: list[Row] = []
-    for section in ("false alarms", "seasons", "immaterial", "detection", "real data"):
+    for section in ("false alarms", "seasons", "immaterial", "detection", "real data", "unseen data"):
         own = [t for t in trials if t.section == section]
         for key in dict.fromkeys((t.name, t.features, t.rows) for t in own):
             found.append(_alarms(who, section, *key, [t for t in own if (t.name, t.features, t.rows) == key]))
@@ -118,7 +118,7 @@ def markdown(rows: Sequence[Row], absent: Sequence[str] = ()) -> str:
     """
     whos = list(dict.fromkeys(row["who"] for row in rows))
     parts = [_summary(rows), *(f"Not run: {reason}" for reason in absent)]
-    for section in ("false alarms", "seasons", "immaterial", "detection", "real data"):
+    for section in ("false alarms", "seasons", "immaterial", "detection", "real data", "unseen data"):
         own = [row for row in rows if row["section"] == section]
         if own:
             parts.append(f"## {section.capitalize()}\n\n{_side_by_side(own, whos)}")

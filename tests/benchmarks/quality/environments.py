@@ -1,0 +1,42 @@
+"""Environments of their own for what is only compared with, under .cache/peers: made once, kept."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+ENVIRONMENTS = Path(__file__).parents[3] / ".cache" / "peers"
+_INSTALL_SECONDS = 1_800
+
+
+class Unavailable(Exception):
+    """What is compared with cannot be installed or started; the message says why."""
+
+
+def install(folder: str, pins: Sequence[str]) -> Path:
+    """The interpreter of the environment with these packages, made where it is not there yet."""
+    home = ENVIRONMENTS / folder
+    python, marker = home / "bin" / "python", home / "pins.txt"
+    wanted = "\n".join(pins)
+    if marker.is_file() and marker.read_text() == wanted:
+        return python
+    home.parent.mkdir(parents=True, exist_ok=True)
+    for command in (
+        [sys.executable, "-m", "venv", str(home)],
+        [str(python), "-m", "pip", "install", "-q", *pins],
+    ):
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=_INSTALL_SECONDS, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise Unavailable(f"could not be installed: {error}") from None
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise Unavailable(
+                f"could not be installed on Python {sys.version_info[0]}.{sys.version_info[1]}: {last}"
+            )
+    marker.write_text(wanted)
+    return python
