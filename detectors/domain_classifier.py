@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,24 @@ LEAST_ROWS = 200  # fewer rows teach a classifier of many features nothing
 MOST_CURRENT, MOST_REFERENCE = 2_000, 4_000
 _FOLDS = 3
 _FAMILIAR = 0.995  # of the reference's rows score below what counts as strange
+_FUTILE = 0.3  # p after some folds, above which the others are not worth their time
 _INFLATION = 1.3  # the folds share training rows, so their AUCs are not independent
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fold:
+    """Rows that were held out, whether they are of the batch, and the chance of it that the classifier sees."""
+
+    rows: np.ndarray
+    is_batch: np.ndarray
+    chance: np.ndarray
+
+    @property
+    def area(self) -> float:
+        """Area under the ROC curve."""
+        from sklearn.metrics import roc_auc_score
+
+        return float(roc_auc_score(self.is_batch, self.chance))
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +43,8 @@ class DomainClassifier:
     The statistic is AUC - 1/2: 0 where both are alike. A gradient boosted classifier on quantile codes is
     trained on two thirds of both samples and judges the rest, three times over. Given the classifier the AUC
     of the rest is Mann and Whitney's statistic, with standard error sqrt((n + m + 1)/(12 n m)) without drift;
-    the folds share training rows, so 1.3 times that is taken. p is that of a normal deviate.
+    the folds share training rows, so 1.3 times that is taken. p is that of a normal deviate. Where the first
+    fold or two leave p above 0.3, no further one is trained: it would not come near any significance level.
 
     Use it beside the detectors of single features: it sees a correlation that is gone, a combination that was
     never there, and many small shifts together. It needs 200 rows, and does not say which feature it was.
@@ -71,17 +90,19 @@ class DomainClassifier:
         if min(reference.rows, current.rows) < LEAST_ROWS:
             return None
         before, after = reference.head(MOST_REFERENCE), current.head(MOST_CURRENT)
-        area = self._area(before, after)
         own = reference.variation.get(self.name, 0.0)
-        m, n = before.rows, after.rows
-        error = _INFLATION * math.sqrt((n + m + 1) / (12 * n * m))
-        p = 0.5 * math.erfc((area - 0.5 - 1.1 * own) / error / math.sqrt(2))
-        excess = max(
-            0.0, area - 0.5
-        )  # below: the classifier has learned the rows by heart, and there was nothing else
-        return Score(
-            excess, p, max(0.0, excess - own), f"rows told from the reference with an AUC of {area:.2f}"
-        )
+        areas: list[float] = []
+        for fold in self._folds(before, after):
+            areas.append(fold.area)
+            error = _INFLATION * math.sqrt(_FOLDS / len(areas)) * _error(before.rows, after.rows)
+            p = 0.5 * math.erfc((np.mean(areas) - 0.5 - 1.1 * own) / error / math.sqrt(2))
+            if p > _FUTILE:
+                break
+        area = float(np.mean(areas))
+        # below 1/2 the classifier has learned the rows by heart, and there was nothing else
+        excess = max(0.0, area - 0.5)
+        text = f"rows told from the reference with an AUC of {area:.2f}"
+        return Score(excess, p, max(0.0, excess - own), text)
 
     def strange_rows(self, reference: CodedRows, current: CodedRows) -> np.ndarray | None:
         """Rows of the batch that look like practically none of the reference, bool, at most 2,000.
@@ -92,28 +113,23 @@ class DomainClassifier:
         if min(reference.rows, current.rows) < LEAST_ROWS:
             return None
         before, after = reference.head(MOST_REFERENCE), current.head(MOST_CURRENT)
-        chance, is_batch, _ = self._told(before, after)
-        return np.asarray(chance[is_batch == 1] > np.quantile(chance[is_batch == 0], _FAMILIAR))
+        folds = list(self._folds(before, after))
+        strange = np.empty(after.rows, dtype=bool)
+        least = np.quantile(np.concatenate([fold.chance[~fold.is_batch] for fold in folds]), _FAMILIAR)
+        for fold in folds:
+            strange[fold.rows[fold.is_batch] - before.rows] = fold.chance[fold.is_batch] > least
+        return strange
 
-    def _area(self, reference: CodedRows, current: CodedRows) -> float:
-        """Mean over the folds of the AUC on the rows that were held out."""
-        from sklearn.metrics import roc_auc_score
-
-        chance, is_batch, fold = self._told(reference, current)
-        return float(np.mean([roc_auc_score(is_batch[fold == k], chance[fold == k]) for k in range(_FOLDS)]))
-
-    def _told(self, reference: CodedRows, current: CodedRows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The chance of being of the batch that each row gets out of sample, which rows are, and the folds."""
+    def _folds(self, reference: CodedRows, current: CodedRows) -> Iterator[_Fold]:
+        """Each third of the rows, judged by a classifier that has learned the others."""
         codes = np.concatenate([_within(reference), _within(current)])
-        before, after = reference.codes, current.codes
-        is_batch = np.repeat([0, 1], [len(before), len(after)])
+        is_batch = np.repeat([False, True], [reference.rows, current.rows])
         random = np.random.default_rng(self.seed)
-        fold = np.concatenate([random.permutation(len(part)) % _FOLDS for part in (before, after)])
-        chance = np.empty(len(codes))
+        of = np.concatenate([random.permutation(part.rows) % _FOLDS for part in (reference, current)])
         for k in range(_FOLDS):
-            model = self._classifier().fit(codes[fold != k], is_batch[fold != k])
-            chance[fold == k] = model.predict_proba(codes[fold == k])[:, 1]
-        return chance, is_batch, fold
+            rows = np.flatnonzero(of == k)
+            model = self._classifier().fit(codes[of != k], is_batch[of != k])
+            yield _Fold(rows, is_batch[rows], model.predict_proba(codes[rows])[:, 1])
 
     def _classifier(self) -> Any:
         from sklearn.ensemble import HistGradientBoostingClassifier
@@ -127,6 +143,11 @@ class DomainClassifier:
             max_bins=64,
             random_state=self.seed,
         )
+
+
+def _error(m: int, n: int) -> float:
+    """Standard error of the AUC of m and n rows without drift (Mann and Whitney)."""
+    return math.sqrt((n + m + 1) / (12 * n * m))
 
 
 def _within(rows: CodedRows) -> np.ndarray:
