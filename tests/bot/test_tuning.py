@@ -30,6 +30,7 @@ home = "home"
 name = "netflow"
 label = { column = "y", negative = ["0"] }
 """
+PSI_ALONE = "detectors = { psi = {} }\n"
 # Shares of the batches' values that are pushed up by one unit: the PSI* of each is told by the test that uses it.
 CALM, WOBBLE, WILD = 0.0, 0.17, 0.5
 
@@ -82,8 +83,8 @@ def site_of(tmp_path: Path) -> Iterator[Callable[..., Site]]:
     rows(5000, 1).assign(y=0).to_csv(base, index=False)
     Baseline.fit(base, label="y", version="1").save(fitted)
 
-    def make(more: str = "") -> Site:
-        (tmp_path / FILE_NAME).write_text(CONFIGURATION + more)
+    def make(more: str = "", detectors: str = PSI_ALONE) -> Site:
+        (tmp_path / FILE_NAME).write_text(CONFIGURATION + detectors + more)
         opened.append(Application.load(tmp_path / FILE_NAME))
         if opened[-1].store.champion("netflow") is None:
             crown(opened[-1], version_record(fitted, base))
@@ -121,7 +122,10 @@ def test_a_wobbling_feature_gets_a_threshold_that_keeps_the_confirmed_alert(
     assert [(j.case.truth, j.report.verdict) for j in after.alerts] == [("true_drift", "drift")]
 
 
-def test_judging_again_by_the_present_settings_gives_what_the_check_gave(site: Site) -> None:
+def test_judging_again_by_the_present_settings_gives_what_the_check_gave(
+    site_of: Callable[..., Site],
+) -> None:
+    site = site_of(detectors="")  # all that are on by default
     site.season(calm=3)
     site.check(300, shift=1.0)
     cases, left_out = tuning.past(site.app.store, "netflow", 50)
