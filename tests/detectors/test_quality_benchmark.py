@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -20,6 +21,10 @@ def rows():
     plan = replace(TINY, sections=tuple(s for s in SHORT_SECTIONS if s != "real data"))
     with threadpool_limits(1):
         return rows_of(list(run(tasks(plan, Ours()))), "ours")
+
+
+def test_every_piece_can_be_sent_to_another_process():
+    assert len([pickle.dumps(task) for task in tasks(LONG, Ours())]) > 1_000
 
 
 def test_every_scenario_has_a_row(rows):

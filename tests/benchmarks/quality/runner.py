@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -23,6 +23,11 @@ REFERENCE_ROWS = 10_000
 PERIOD = "period"
 _SMALL_POOL, _LARGE_POOL = 60_000, 115_000
 _REFERENCES_PER_POOL = 10
+SCENARIOS_OF: Mapping[str, tuple[Scenario, ...]] = {
+    "false alarms": (NO_DRIFT,),
+    "immaterial": IMMATERIAL,
+    "detection": DRIFT,
+}
 SHORT_SECTIONS = ("false alarms", "seasons", "immaterial", "detection", "harm", "real data")
 SECTIONS = (*SHORT_SECTIONS, "unseen data")
 
@@ -144,13 +149,13 @@ def draw(
 def scenario_chunk(
     judge: Judge,
     section: str,
-    scenarios: Sequence[Scenario],
     features: int,
     rows: int,
     batches: int,
     seed: int,
 ) -> list[Trial]:
-    """One reference, and so many batches of each scenario."""
+    """One reference, and so many batches of each scenario of the section (found here: no process can be sent one)."""
+    scenarios = SCENARIOS_OF[section]
     random = np.random.default_rng([seed, features, rows])
     pool = pool_of(features, rows, seed)
     order = random.permutation(pool.rows)
@@ -226,9 +231,7 @@ def tasks(plan: Plan, judge: Judge, seed: int = 1) -> list[Task]:
     if "false alarms" in plan.sections:
         for (features, rows), batches in plan.no_drift.items():
             for number, some in spread(batches):
-                found.append(
-                    partial(scenario_chunk, judge, "false alarms", (NO_DRIFT,), features, rows, some, number)
-                )
+                found.append(partial(scenario_chunk, judge, "false alarms", features, rows, some, number))
     if "seasons" in plan.sections:
         for rows in plan.season_rows:
             for kind in plan.season_kinds:
@@ -236,18 +239,14 @@ def tasks(plan: Plan, judge: Judge, seed: int = 1) -> list[Task]:
                     found.append(
                         partial(season_chunk, judge, kind, 40, plan.reference_rows, rows, some, number)
                     )
-    for section, scenarios, sizes, batches in (
-        ("immaterial", IMMATERIAL, plan.immaterial_rows, plan.immaterial_batches),
-        ("detection", DRIFT, plan.detection_rows, plan.detection_batches),
+    for section, sizes, batches in (
+        ("immaterial", plan.immaterial_rows, plan.immaterial_batches),
+        ("detection", plan.detection_rows, plan.detection_batches),
     ):
         if section in plan.sections:
             for rows in sizes:
                 for number in range(batches):  # a reference for each round of all scenarios
-                    found.append(
-                        partial(
-                            scenario_chunk, judge, section, scenarios, 40, rows, 1, seed * 10_000 + number
-                        )
-                    )
+                    found.append(partial(scenario_chunk, judge, section, 40, rows, 1, seed * 10_000 + number))
     if judge.name == OURS and "harm" in plan.sections:
         for number in range(plan.champions):
             found.append(
