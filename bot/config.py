@@ -135,7 +135,7 @@ class ModelSection(_Section):
     schedule: str = "1h"
     policy: Literal["calibrated", "classic"] = "calibrated"
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.008
-    joint_alpha: Annotated[float, Field(gt=0, lt=1)] = 0.008
+    joint_alpha: Annotated[float, Field(gt=0, lt=1)] = 0.005
     scoring: bool = True
     correction: Literal["holm", "none"] = "holm"
     classic_warning: Annotated[float, Field(gt=0)] = 0.1

@@ -50,7 +50,7 @@ class Policy:
 
     kind: Literal["calibrated", "classic"] = "calibrated"
     alpha: float = 0.008
-    joint_alpha: float = 0.008
+    joint_alpha: float = 0.005
     correction: Literal["holm", "none"] = "holm"
     classic_warning: float = 0.1
     classic_retrain: float = 0.2
