@@ -16,6 +16,7 @@ _MOST_MISSING = 0.5
 _LARGEST = 0.995  # correlations are kept below, where Fisher's z has no end
 _SUSPECT = 0.05  # where the normal limit says less, the rows are dealt out anew to see what chance does
 _DEALS, _ENOUGH = 999, 10  # at most so many times, until chance has beaten the batch so often
+_WORK = 90_000_000  # rows times features squared that a deal may cost: some seconds for all of them
 _SEED = 0
 
 
@@ -25,12 +26,13 @@ class Correlation:
 
     Ranks are the reference's quantile codes. Each change is held against its standard error in Fisher's z; the
     variance of a correlation is the distribution-free one, from the reference's fourth moments, since ranks are
-    not Gaussian, and no smaller than a sixth of `moderate`: two columns that nearly repeat each other change by
-    nothing that matters. p is that of the largest change, times the number of pairs (Bonferroni).
+    not Gaussian, and the error no smaller than a sixth of a loss of `moderate`: two columns that nearly repeat
+    each other change by nothing that matters. p is that of the largest change, times the number of pairs (Bonferroni).
 
     Where a handful of rows carry a correlation (flights that land after midnight), the normal limit is far off.
     A p below 0.05 is therefore held against chance itself: the rows of both samples are dealt out anew, up to
     999 times, and p is at least the share of deals whose largest change is as surprising. So no p is below 0.001.
+    Of tables of more than 200 numeric features fewer than 2,000 rows of the batch are dealt, but at least 200.
 
     Use it beside the domain classifier: where one feature of many has lost its connection to the others (a
     join by the wrong key, a sensor that sends another machine's values), a classifier that looks at everything
@@ -83,7 +85,7 @@ class Correlation:
         was, now = _correlations(u), _correlations(v)
         change = (np.arctanh(now) - np.arctanh(was)) / math.sqrt(1 / len(u) + 1 / len(v))
         upper = np.triu_indices(len(at), 1)
-        surprise = np.abs(change * self._weights(u, was, len(v)))[upper]
+        surprise = np.abs(change / self._errors(u, was, len(v)))[upper]
         worst = int(np.argmax(surprise))
         i, j = upper[0][worst], upper[1][worst]
         p = min(1.0, len(surprise) * math.erfc(float(surprise[worst]) / math.sqrt(2)))
@@ -94,24 +96,30 @@ class Correlation:
         text = f"rank correlation of {names[i]} and {names[j]} {was[i, j]:.2f} → {now[i, j]:.2f}"
         return Score(size, p if size > 1.1 * own else 1.0, max(0.0, size - own), text)
 
-    def _weights(self, ranks: np.ndarray, rho: np.ndarray, rows: int) -> np.ndarray:
-        """1 / (standard deviation of each Fisher's z of one row), floored for a batch of so many rows."""
-        least = self.moderate / 6 * math.sqrt(rows)
-        return np.asarray((1 - rho**2) / np.maximum(np.sqrt(_variance(ranks, rho)), least))
+    def _errors(self, ranks: np.ndarray, rho: np.ndarray, rows: int) -> np.ndarray:
+        """Standard error of each Fisher's z of a batch of so many rows, times the square root of its rows.
+
+        Floored by a sixth of what a correlation moves when it loses `moderate`.
+        """
+        size = np.abs(rho)
+        least = (np.arctanh(size) - np.arctanh(np.maximum(size - self.moderate, -_LARGEST))) / 6
+        spread = np.sqrt(_variance(ranks, rho)) / (1 - rho**2)
+        return np.asarray(np.maximum(spread, least * math.sqrt(rows)))
 
     def _dealt(self, before: np.ndarray, after: np.ndarray) -> float:
         """Share of random deals of all rows in which the largest change is as surprising as in the batch.
 
         A deal is held against all rows together, which are the same for every deal, as the batch is here.
         """
+        after = after[: max(LEAST_ROWS, _WORK // after.shape[1] ** 2)]
         pool, rows = np.concatenate([before, after]), len(after)
         ranks = _standard(pool)
         rho = _correlations(ranks)
-        weights, middle = self._weights(ranks, rho, rows), np.arctanh(rho)
+        errors, middle = self._errors(ranks, rho, rows), np.arctanh(rho)
 
         def surprise(chosen: np.ndarray) -> float:
             change = np.arctanh(_correlations(_standard(pool[chosen]))) - middle
-            return float(np.nanmax(np.abs(change * weights)))
+            return float(np.nanmax(np.abs(change / errors)))
 
         found = surprise(np.arange(len(before), len(pool)))
         random, beaten = np.random.default_rng(_SEED), 0

@@ -39,7 +39,8 @@ class Policy:
     Attributes:
         kind: calibrated or classic.
         alpha: family-wise significance level of a batch.
-        joint_alpha: significance level of the tests of all features together, which are a family of their own.
+        joint_alpha: significance level of the tests of all features together, which are a family of their own;
+            at most five, and no p of the rank correlation is below 0.001, so that less than 0.005 may silence it.
         correction: holm, or none (each finding at alpha by itself).
         classic_warning / classic_retrain: mean PSI above which classic warns, and recommends to retrain.
         features: overrides by feature.

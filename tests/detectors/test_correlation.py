@@ -91,3 +91,12 @@ def test_columns_that_nearly_repeat_each_other_change_by_nothing_that_matters():
         rows_of(np.column_stack([first, twin])[:4000]), rows_of(np.column_stack([first, twin])[4000:])
     )
     assert score is not None and score.statistic < 0.02 and score.p_value is not None and score.p_value > 0.05
+
+
+def test_one_that_repeated_another_and_does_so_no_more_is_found_among_many():
+    random = np.random.default_rng(6)
+    before, after = random.integers(1, 33, (4000, 8)), random.integers(1, 33, (200, 8))
+    before[:, 1] = before[:, 0]
+    score = Correlation().score_table(rows_of(before), rows_of(after))
+    assert score is not None and score.p_value == 0.001 and score.statistic > 0.8
+    assert score.detail.startswith("rank correlation of a and b 0.99")
