@@ -64,7 +64,7 @@ def clock_of(column: pd.Series) -> Clock | None:
     kept = column.iloc[::step].dropna()
     if kept.empty:
         return None
-    glance = seconds(kept.iloc[:: max(1, len(kept) // _GLANCE)])
+    glance = seconds(kept.sample(min(_GLANCE, len(kept)), random_state=0))
     if np.isfinite(glance).mean() < _AT_A_GLANCE:
         return None
     times = seconds(kept)

@@ -15,8 +15,8 @@ _MOST_TIED = 0.7  # share of one code above which a column has no ranks to speak
 _MOST_MISSING = 0.5
 _LARGEST = 0.995  # correlations are kept below, where Fisher's z has no end
 _SUSPECT = 0.05  # where the normal limit says less, the rows are dealt out anew to see what chance does
-_DEALS, _ENOUGH = 999, 10  # at most so many times, until chance has beaten the batch so often
-_WORK = 90_000_000  # rows times features squared that a deal may cost: some seconds for all of them
+_ENOUGH = 10  # no further deal once chance has beaten the batch so often
+_WORK = 90_000_000  # rows times features squared that a deal may cost: some 20 s for all of them on one core
 _SEED = 0
 
 
@@ -31,8 +31,10 @@ class Correlation:
 
     Where a handful of rows carry a correlation (flights that land after midnight), the normal limit is far off.
     A p below 0.05 is therefore held against chance itself: the rows of both samples are dealt out anew, up to
-    999 times, and p is at least the share of deals whose largest change is as surprising. So no p is below 0.001.
-    Of tables of more than 200 numeric features fewer than 2,000 rows of the batch are dealt, but at least 200.
+    `deals` times, and p is at least the share of deals whose largest change is as surprising as this one; so no
+    p is below 1 / (deals + 1). Where a table has more than 212 numeric features, only the first
+    90,000,000 / features^2 rows of the batch are dealt (200 at least): a small change is then no longer
+    significant. Rows that depend on each other (of one session, say) are taken for independent, as everywhere.
 
     Use it beside the domain classifier: where one feature of many has lost its connection to the others (a
     join by the wrong key, a sensor that sends another machine's values), a classifier that looks at everything
@@ -41,6 +43,7 @@ class Correlation:
     Attributes:
         moderate: change of a correlation above which drift is moderate.
         significant: above which it is significant.
+        deals: of all rows, at most.
 
     Examples:
         Two features of rank correlation 0.8 that have nothing to do with each other any more:
@@ -54,7 +57,7 @@ class Correlation:
         ...     return CodedRows(("a", "b"), ("numeric",) * 2, codes)
         >>> score = Correlation().score_table(rows(0.8, 4_000), rows(0.0, 500))
         >>> 0.7 < score.statistic < 0.9, score.p_value
-        (True, 0.001)
+        (True, 0.0005)
         >>> score.detail
         'rank correlation of a and b 0.80 → 0.03'
 
@@ -66,6 +69,11 @@ class Correlation:
 
     moderate: float = 0.15
     significant: float = 0.4
+    deals: int = 1_999
+
+    def __post_init__(self) -> None:
+        if self.deals < 1:
+            raise ValueError(f"deals is {self.deals}: 1,999 is the default, and less than 1 decides nothing")
 
     @property
     def name(self) -> str:
@@ -85,19 +93,21 @@ class Correlation:
         was, now = _correlations(u), _correlations(v)
         change = (np.arctanh(now) - np.arctanh(was)) / math.sqrt(1 / len(u) + 1 / len(v))
         upper = np.triu_indices(len(at), 1)
-        surprise = np.abs(change / self._errors(u, was, len(v)))[upper]
+        surprise = np.abs(change / self._errors(u, was, 1 / (1 / len(u) + 1 / len(v))))[upper]
         worst = int(np.argmax(surprise))
         i, j = upper[0][worst], upper[1][worst]
-        p = min(1.0, len(surprise) * math.erfc(float(surprise[worst]) / math.sqrt(2)))
-        if p < _SUSPECT:
-            p = max(p, self._dealt(before.codes[:, at], after.codes[:, at]))
         size = float(abs(now[i, j] - was[i, j]))
         own = reference.variation.get(self.name, 0.0)
+        p = min(1.0, len(surprise) * math.erfc(float(surprise[worst]) / math.sqrt(2)))
+        if size <= 1.1 * own:
+            p = 1.0
+        elif p < _SUSPECT:
+            p = max(p, self._dealt(before.codes[:, at], after.codes[:, at], i, j))
         text = f"rank correlation of {names[i]} and {names[j]} {was[i, j]:.2f} → {now[i, j]:.2f}"
-        return Score(size, p if size > 1.1 * own else 1.0, max(0.0, size - own), text)
+        return Score(size, p, max(0.0, size - own), text)
 
-    def _errors(self, ranks: np.ndarray, rho: np.ndarray, rows: int) -> np.ndarray:
-        """Standard error of each Fisher's z of a batch of so many rows, times the square root of its rows.
+    def _errors(self, ranks: np.ndarray, rho: np.ndarray, rows: float) -> np.ndarray:
+        """Standard error of each Fisher's z of so many rows, times their square root.
 
         Floored by a sixth of what a correlation moves when it loses `moderate`.
         """
@@ -106,8 +116,8 @@ class Correlation:
         spread = np.sqrt(_variance(ranks, rho)) / (1 - rho**2)
         return np.asarray(np.maximum(spread, least * math.sqrt(rows)))
 
-    def _dealt(self, before: np.ndarray, after: np.ndarray) -> float:
-        """Share of random deals of all rows in which the largest change is as surprising as in the batch.
+    def _dealt(self, before: np.ndarray, after: np.ndarray, i: int, j: int) -> float:
+        """Share of random deals of all rows in which any pair's change surprises as that of one pair does here.
 
         A deal is held against all rows together, which are the same for every deal, as the batch is here.
         """
@@ -117,17 +127,19 @@ class Correlation:
         rho = _correlations(ranks)
         errors, middle = self._errors(ranks, rho, rows), np.arctanh(rho)
 
-        def surprise(chosen: np.ndarray) -> float:
+        def surprise(chosen: np.ndarray) -> np.ndarray:
             change = np.arctanh(_correlations(_standard(pool[chosen]))) - middle
-            return float(np.nanmax(np.abs(change / errors)))
+            return np.asarray(np.abs(change / errors))
 
-        found = surprise(np.arange(len(before), len(pool)))
+        found = float(surprise(np.arange(len(before), len(pool)))[i, j])
+        if not math.isfinite(found):  # constant in the rows that are dealt
+            return 1.0
         random, beaten = np.random.default_rng(_SEED), 0
-        for deal in range(1, _DEALS + 1):
-            beaten += surprise(random.choice(len(pool), rows, replace=False)) >= found
+        for deal in range(1, self.deals + 1):
+            beaten += bool(np.nanmax(surprise(random.choice(len(pool), rows, replace=False))) >= found)
             if beaten == _ENOUGH:
                 return _ENOUGH / deal
-        return (beaten + 1) / (_DEALS + 1)
+        return (beaten + 1) / (self.deals + 1)
 
 
 def _correlations(ranks: np.ndarray) -> np.ndarray:
@@ -148,7 +160,7 @@ def _standard(codes: np.ndarray) -> np.ndarray:
     """Standardized codes, a missing one at the mean; NaN in columns that are constant; shape (rows, features)."""
     there = codes != MISSING
     # the reference has none beyond its range
-    values = np.where(there, np.clip(codes.astype(np.float64), BELOW + 1, ABOVE - 1), 0.0)
+    values = np.where(there, np.clip(codes, BELOW + 1, ABOVE - 1), 0).astype(np.float64)
     mean = values.sum(axis=0) / np.maximum(there.sum(axis=0), 1)
     centred = np.where(there, values - mean, 0.0)
     spread = np.sqrt((centred**2).mean(axis=0))

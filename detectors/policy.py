@@ -39,8 +39,9 @@ class Policy:
     Attributes:
         kind: calibrated or classic.
         alpha: family-wise significance level of a batch.
-        joint_alpha: significance level of the tests of all features together, which are a family of their own;
-            at most five, and no p of the rank correlation is below 0.001, so that less than 0.005 may silence it.
+        joint_alpha: significance level of the tests of all features together, which are a family of their own.
+            Below 1 / 2,000 times the number of those tests (4 by default with a champion), it silences the rank
+            correlation, whose p is never smaller (its parameter `deals`).
         correction: holm, or none (each finding at alpha by itself).
         classic_warning / classic_retrain: mean PSI above which classic warns, and recommends to retrain.
         features: overrides by feature.

@@ -18,7 +18,7 @@ from detectors.profile import FeatureProfile
 if TYPE_CHECKING:
     import pandas as pd
 
-_ALPHA = 0.001  # at which a period differs from the others
+_ALPHA = 0.002  # at which a period differs from the others
 _SEED = 0
 _PERIOD_ROWS = 40_000
 
@@ -64,7 +64,7 @@ def _variation(
     kept = random.permutation(np.concatenate(list(windows)))[:_PERIOD_ROWS]
     codes = coded_frame(parts, frame.iloc[kept])
     inside = [np.isin(kept, window) for window in windows]
-    detectors: tuple[TableDetector, ...] = (DomainClassifier(), Correlation())
+    detectors: tuple[TableDetector, ...] = (DomainClassifier(), Correlation(deals=999))
     most: dict[str, float] = {}
     for mask in inside:
         period = replace(codes, codes=codes.codes[mask][:MOST_CURRENT])

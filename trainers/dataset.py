@@ -13,6 +13,7 @@ import numpy as np
 from detectors.cells import some_names
 from detectors.columns import series_categories
 from detectors.feed import BROKEN_SHARE
+from detectors.policy import Policy
 from detectors.source import read_frame, sha256_file
 from trainers.base import DataFile, LabelSpec, Progress, Schema, TrainingError, quiet
 from trainers.fingerprint import on_holdout, row_keys
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Side = Literal["old", "new"]
-_CHANCE = 0.008  # how likely an empty column may be by chance, over all columns: the level of the verdict
+_CHANCE = (
+    Policy().alpha
+)  # how likely an empty column may be by chance, over all columns: the level of the verdict
 _COPIED = 0.95  # share of the rows that come once which two files share where one is a copy of the other
 _RARE_ROWS = 30  # fewer such rows tell nothing
 _USUAL_SHARE = (0.2, 0.4)  # of the rows held out, from so many rows on

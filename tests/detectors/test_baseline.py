@@ -164,3 +164,12 @@ def test_a_named_period_lifts_the_floor_to_the_natural_variation():
 def test_the_order_of_rows_is_never_taken_for_time(draw):
     frame = draw(3000).sort_values("n0")
     assert all(not part.variation for part in Baseline.fit(frame).features.values())
+
+
+def test_dates_with_some_other_cells_are_a_clock_and_identifiers_are_none(draw):
+    frame = draw(5000)
+    days = pd.date_range("2017-07-03", periods=5000, freq="min").astype(str)
+    frame["every_20th_is_none"] = [day if i % 20 else "unknown" for i, day in enumerate(days)]
+    frame["a_third_are_none"] = [day if i % 3 else "unknown" for i, day in enumerate(days)]
+    frame["id"] = [f"{k:016x}" for k in np.random.default_rng(1).integers(0, 2**62, 5000)]
+    assert set(Baseline.fit(frame).clocks) == {"every_20th_is_none"}

@@ -27,7 +27,7 @@ def test_the_change_is_that_of_spearmans_rho():
     score = Correlation().score_table(rows_of(drawn(0.8, 4000, 1)), rows_of(drawn(0.3, 2000, 2)))
     exact = 6 / np.pi * (np.arcsin(0.4) - np.arcsin(0.15))
     assert score is not None and score.statistic == pytest.approx(exact, abs=0.04)
-    assert score.p_value == 0.001  # one of 1,000 deals: itself
+    assert score.p_value == 0.0005  # one of 2,000 deals: itself
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.6, 0.95])
@@ -64,13 +64,12 @@ def test_what_the_reference_s_own_periods_vary_by_is_no_drift():
     assert floored is not None and (floored.p_value, floored.effect) == (1.0, 0.0)
 
 
-@pytest.mark.parametrize("rows", [200, 500])
-def test_a_correlation_that_few_rows_carry_raises_no_alarm_by_their_number(rows):
-    """Flights that land after midnight: some rows in a hundred hold 0.8 where all the others would be at 0.98."""
+def test_a_correlation_that_few_rows_carry_raises_no_alarm_by_their_number():
+    """Flights that land after midnight: a few rows hold a correlation down that all the others have higher."""
     p_values = []
     for seed in range(200):
         rng = np.random.default_rng(seed)
-        leaves = rng.integers(1, 33, 4000 + rows)
+        leaves = rng.integers(1, 33, 4200)
         lands = np.where(
             rng.random(len(leaves)) < 0.02, 1, np.minimum(leaves + rng.integers(0, 4, len(leaves)), 32)
         )
@@ -98,5 +97,11 @@ def test_one_that_repeated_another_and_does_so_no_more_is_found_among_many():
     before, after = random.integers(1, 33, (4000, 8)), random.integers(1, 33, (200, 8))
     before[:, 1] = before[:, 0]
     score = Correlation().score_table(rows_of(before), rows_of(after))
-    assert score is not None and score.p_value == 0.001 and score.statistic > 0.8
+    assert score is not None and score.p_value == 0.0005 and score.statistic > 0.8
     assert score.detail.startswith("rank correlation of a and b 0.99")
+
+
+@pytest.mark.parametrize("rows", [300, 1000, 4000])
+def test_a_material_loss_of_a_close_correlation_is_seen_whatever_the_size_of_the_reference(rows):
+    score = Correlation().score_table(rows_of(drawn(0.98, rows, 1)), rows_of(drawn(0.75, 2000, 2)))
+    assert score is not None and score.statistic > 0.15 and score.p_value == 0.0005

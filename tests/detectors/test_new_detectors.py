@@ -160,7 +160,7 @@ def test_unseen_categories_that_are_to_be_expected_are_no_effect():
 def test_the_rows_needed_do(detector):
     rng = np.random.default_rng(3)
     reference = numeric_profile("x", rng.normal(0, 1, 5_000))
-    alpha = 0.006 / 40
+    alpha = 0.008 / 40
     rows = detector.rows_needed(reference, alpha)
     assert 2 <= rows <= 2_000
     assert detector.rows_needed(reference, 1e-12) > rows

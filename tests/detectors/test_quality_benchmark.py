@@ -6,14 +6,16 @@ import pickle
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from threadpoolctl import threadpool_limits
 
+from tests.benchmarks.quality import unseen
 from tests.benchmarks.quality.judges import Classic, Judgement, Ours, Trial
 from tests.benchmarks.quality.population import frame_of, make_pool
 from tests.benchmarks.quality.runner import LONG, SHORT, SHORT_SECTIONS, TINY, draw, run, tasks
 from tests.benchmarks.quality.scenarios import DRIFT, IMMATERIAL, NO_DRIFT, seasons
-from tests.benchmarks.quality.table import markdown, rows_of, upper
+from tests.benchmarks.quality.table import markdown, promises, rows_of, upper
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +26,8 @@ def rows():
 
 
 def test_every_piece_can_be_sent_to_another_process():
-    assert len([pickle.dumps(task) for task in tasks(LONG, Ours())]) > 1_000
+    sent = [pickle.loads(pickle.dumps(task)) for task in tasks(LONG, Ours())]
+    assert len(sent) > 1_000 and all(callable(task) for task in sent)
 
 
 def test_every_scenario_has_a_row(rows):
@@ -98,3 +101,30 @@ def test_the_classic_rule_is_the_textbook_psi():
 def test_the_upper_bound_is_that_of_clopper_and_pearson():
     assert upper(0, 1_000) == pytest.approx(1 - 0.05 ** (1 / 1_000))  # closed form without a hit
     assert upper(5, 5) == 1.0
+
+
+def test_a_real_table_is_judged_on_what_it_knows_and_what_it_does_not(monkeypatch):
+    random = np.random.default_rng(0)
+    known = pd.DataFrame({"a": random.normal(size=23_000), "b": random.integers(0, 9, 23_000)})
+    other = pd.DataFrame({"a": random.normal(3, 1, 300), "b": random.integers(0, 9, 300)})
+    table = unseen.Table("small", known, other, "odd", (0.5, 1.0))
+    assert table.moved() == ("a",)
+    monkeypatch.setattr(unseen, "TABLES", {"small": lambda: table})
+    trials = unseen.unseen_chunk(Ours(), "small", 400, 5, 1)
+    assert [t.name for t in trials] == ["small, held-out rows"] * 5 + [
+        "small, 50% odd"
+    ]  # 400 odd ones are none
+    assert [t.expected for t in trials] == [t.judgement.alarm for t in trials] == [False] * 5 + [True]
+    assert [t.precision for t in trials] == [None] * 5 + [1.0]
+    rows = rows_of(trials, "ours")
+    assert ["false alarms, small, held-out rows", "≤ 2 %", "0.0 % (0 of 5)", "yes"] in promises(rows)
+
+
+def test_precision_looks_at_the_first_ones_where_so_many_are_named():
+    said = Judgement(True, ("a", "x", "b"))
+    trial = Trial("unseen data", "t", 9, 10, True, said, ("a", "b", "c", "d"))
+    assert (trial.precision, replace(trial, first=1).precision, replace(trial, first=2).precision) == (
+        0.5,
+        1.0,
+        0.5,
+    )

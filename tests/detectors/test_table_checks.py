@@ -11,11 +11,16 @@ import pytest
 from detectors.base import Score
 from detectors.checks import check_detector
 from detectors.codes import CodedRows
+from detectors.correlation import Correlation
 from detectors.domain_classifier import DomainClassifier
 
 
 def test_the_domain_classifier_keeps_the_contract() -> None:
     check_detector(DomainClassifier(trees=10))
+
+
+def test_the_rank_correlation_keeps_the_contract() -> None:
+    check_detector(Correlation())
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,12 @@ def install(folder: str, pins: Sequence[str]) -> Path:
     """The interpreter of the environment with these packages, made where it is not there yet."""
     home = ENVIRONMENTS / folder
     python, marker = home / "bin" / "python", home / "pins.txt"
-    wanted = "\n".join(pins)
+    wanted = "\n".join([f"Python {sys.version_info[0]}.{sys.version_info[1]}", *pins])
     if marker.is_file() and marker.read_text() == wanted:
         return python
     home.parent.mkdir(parents=True, exist_ok=True)
     for command in (
-        [sys.executable, "-m", "venv", str(home)],
+        [sys.executable, "-m", "venv", "--clear", str(home)],
         [str(python), "-m", "pip", "install", "-q", *pins],
     ):
         try:
@@ -40,3 +40,9 @@ def install(folder: str, pins: Sequence[str]) -> Path:
             )
     marker.write_text(wanted)
     return python
+
+
+def packages(python: Path) -> Path:
+    """The folder in which an environment's packages lie."""
+    ask = [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+    return Path(subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip())

@@ -141,7 +141,7 @@ class Classic:
 
 def _shares(reference: pd.Series, values: pd.Series) -> np.ndarray:
     """Of the rows in the reference's deciles, or frequent categories and the rest; missing ones are left out."""
-    if reference.dtype == np.float64:
+    if reference.dtype.kind in "fi":
         edges = np.unique(np.nanquantile(reference.to_numpy(), np.linspace(0, 1, 11)))[1:-1]
         cells = np.bincount(
             np.searchsorted(edges, values.dropna().to_numpy(), "left"), minlength=len(edges) + 1

@@ -220,6 +220,11 @@ def promises(rows: Sequence[Row]) -> list[list[str]]:
     for row in pick("immaterial", "overall"):
         note = f" ({row['alarms']} of {row['batches']})"
         add(f"alarms on immaterial shifts, n = {row['rows']:,}", "0", row["share"], row["alarms"] == 0, note)
+    calm = [r for r in pick("real data") + pick("unseen data") if not r["alarm_is_right"]]
+    for name in dict.fromkeys(r["name"] for r in calm):
+        own = [r for r in calm if r["name"] == name]
+        hits, total = sum(r["alarms"] for r in own), sum(r["batches"] for r in own)
+        add(f"false alarms, {name}", "≤ 2 %", hits / total, hits <= 0.02 * total, f" ({hits} of {total})")
     for size, least in ((200, 0.92), (1_000, 0.99)):
         for row in pick("detection", "overall", rows_=size):
             note = f" ({row['alarms']} of {row['batches']})"
