@@ -22,6 +22,20 @@ def drawn(rho: float, rows: int, seed: int, width: int = 2) -> np.ndarray:
     return np.clip(np.floor(stats.norm.cdf(values) * 32), 0, 31) + 1
 
 
+def p_value(whole: np.ndarray, rows: int) -> float:
+    """Of what follows the first so many rows, against them."""
+    score = Correlation().score_table(rows_of(whole[:rows]), rows_of(whole[rows:]))
+    assert score is not None and score.p_value is not None
+    return score.p_value
+
+
+def assert_honest(p_values: list[float], levels: tuple[float, ...]) -> None:
+    """No level is undercut more often than a binomial of that level would once in 1,000 times."""
+    for level in levels:
+        hits = sum(p <= level for p in p_values)
+        assert stats.binom.sf(hits - 1, len(p_values), level) > 1e-3, (level, hits)
+
+
 def test_the_change_is_that_of_spearmans_rho():
     # of a Gaussian pair, Spearman's rho is 6/pi arcsin(rho/2)
     score = Correlation().score_table(rows_of(drawn(0.8, 4000, 1)), rows_of(drawn(0.3, 2000, 2)))
@@ -33,16 +47,12 @@ def test_the_change_is_that_of_spearmans_rho():
 @pytest.mark.parametrize("rho", [0.0, 0.6, 0.95])
 @pytest.mark.parametrize("rows", [200, 1000])
 def test_p_values_without_drift_are_not_too_small(rows, rho):
-    p_values = []
-    for seed in range(400):
+    def table(seed: int) -> np.ndarray:
         whole = drawn(rho, 2000 + rows, seed, width=3)
         whole[:, 2] = np.where(whole[:, 2] < 18, 1, whole[:, 2])  # ties in more than half of a column
-        score = Correlation().score_table(rows_of(whole[:2000]), rows_of(whole[2000:]))
-        assert score is not None and score.p_value is not None
-        p_values.append(score.p_value)
-    for level in (0.2, 0.05, 0.01):
-        hits = sum(p <= level for p in p_values)
-        assert stats.binom.sf(hits - 1, len(p_values), level) > 1e-4, (level, hits)
+        return whole
+
+    assert_honest([p_value(table(seed), 2000) for seed in range(400)], (0.2, 0.05, 0.01))
 
 
 def test_constants_categories_and_gaps_are_left_out_and_few_rows_are_no_answer():
@@ -66,20 +76,14 @@ def test_what_the_reference_s_own_periods_vary_by_is_no_drift():
 
 def test_a_correlation_that_few_rows_carry_raises_no_alarm_by_their_number():
     """Flights that land after midnight: a few rows hold a correlation down that all the others have higher."""
-    p_values = []
-    for seed in range(200):
+
+    def table(seed: int) -> np.ndarray:
         rng = np.random.default_rng(seed)
         leaves = rng.integers(1, 33, 4200)
-        lands = np.where(
-            rng.random(len(leaves)) < 0.02, 1, np.minimum(leaves + rng.integers(0, 4, len(leaves)), 32)
-        )
-        whole = np.column_stack([leaves, lands, rng.integers(1, 33, len(leaves))])
-        score = Correlation().score_table(rows_of(whole[:4000]), rows_of(whole[4000:]))
-        assert score is not None and score.p_value is not None
-        p_values.append(score.p_value)
-    for level in (0.05, 0.01, 0.004):
-        hits = sum(p <= level for p in p_values)
-        assert stats.binom.sf(hits - 1, len(p_values), level) > 1e-3, (level, hits)
+        lands = np.where(rng.random(4200) < 0.02, 1, np.minimum(leaves + rng.integers(0, 4, 4200), 32))
+        return np.column_stack([leaves, lands, rng.integers(1, 33, 4200)])
+
+    assert_honest([p_value(table(seed), 4000) for seed in range(200)], (0.05, 0.01, 0.004))
 
 
 def test_columns_that_nearly_repeat_each_other_change_by_nothing_that_matters():
