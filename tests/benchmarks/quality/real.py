@@ -47,14 +47,13 @@ def _split(random: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
     return known[train], known[~train]
 
 
-def _attacked(
-    rest: pd.DataFrame, attack: str, share: float, rows: int, random: np.random.Generator
+def mixed(
+    rest: pd.DataFrame, other: pd.DataFrame, share: float, rows: int, random: np.random.Generator
 ) -> pd.DataFrame:
+    """A batch of known rows, of which a share is of another kind."""
     many = round(share * rows)
-    return pd.concat(
-        [rest.sample(rows - many, random_state=random), flows(attack).sample(many, random_state=random)],
-        ignore_index=True,
-    )
+    parts = [rest.sample(rows - many, random_state=random), other.sample(many, random_state=random)]
+    return pd.concat([part for part in parts if len(part)], ignore_index=True)
 
 
 def real_chunk(judge: Judge, rows: int, batches: int, seed: int) -> list[Trial]:
@@ -68,7 +67,7 @@ def real_chunk(judge: Judge, rows: int, batches: int, seed: int) -> list[Trial]:
     for attack in ATTACKS:
         for share in SHARES:
             for _ in range(max(1, batches // 5)):
-                plan.append((f"{attack}, {share:.0%}", _attacked(rest, attack, share, rows, random)))
+                plan.append((f"{attack}, {share:.0%}", mixed(rest, flows(attack), share, rows, random)))
     said_of = judge.judge(_features(reference), [_features(frame) for _, frame in plan])
     features = len(_features(reference).columns)
     return [
@@ -100,7 +99,7 @@ def real_harm_chunk(rows: int, batches: int, seed: int) -> list[Trial]:
                 batch = (
                     rest.sample(rows, random_state=random).reset_index(drop=True)
                     if attack is None
-                    else _attacked(rest, attack, share, rows, random)
+                    else mixed(rest, flows(attack), share, rows, random)
                 )
                 started = time.perf_counter()
                 report = check(

