@@ -735,7 +735,7 @@ def serve(context: click.Context) -> None:
 )
 @click.option("--seed", default=7, show_default=True, help="Seed of the made data.")
 def demo(headless: bool, port: int, folder: Path | None, seed: int) -> None:
-    """Try everything on this machine: no Slack account, no network."""
+    """Try everything on this machine: no Slack account, nothing leaves it."""
     from bot.demo.story import play
 
     sys.exit(play(headless=headless, port=port, folder=folder, seed=seed))

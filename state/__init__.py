@@ -1,5 +1,7 @@
 """What the bot remembers: one SQLite file, one `Store` with verbs, frozen records.
 
-`records` are the types, `store` the verbs (each is one transaction), `lock` says who owns the file.
-Importing this package is cheap: `driftcatcher status` answers without numpy, pandas or MLflow.
+Imports `trainers` and `detectors` for their types, and nothing of `bot`. `records` are the types, `store` the index of
+the verbs (each is one transaction, and lives in the module of its subject: `batches`, `incidents`, `retrains`, …).
+`database`, `codec`, `migrations` are the SQLite beneath; `lock` says who owns the file, `process` who holds a piece of
+work. Importing this package is cheap: `driftcatcher status` answers without pandas, scikit-learn or MLflow.
 """
