@@ -19,7 +19,8 @@ from bot.creep import with_creep
 from bot.inbox import Inbox, InboxFile, Stamp, Unreadable, stamp_of
 from bot.isolation import contained
 from bot.labelling import waiting
-from detectors.baseline import Baseline, profile_batch
+from detectors.baseline import Baseline
+from detectors.batch_profile import profile_batch
 from detectors.errors import DataError
 from detectors.findings import only_joint
 from detectors.profile import Profile

@@ -4,8 +4,9 @@ Pure measurement: knows nothing of Slack, SQLite or MLflow, and imports nothing 
 
 The map of the house, from the file inwards:
 
-- `source`, `textfile`, `columns`, `cells`: a file as columns; `errors`: why not.
-- `profile`, `sample`, `codes`: what is kept of them.
+- `source` (`csv_source`, `textfile`, `parquet_source`, `chunks`, `columns`, `cells`): a file as columns; `errors`: why
+  not.
+- `profile`, `batch_profile`, `sample`, `codes`: what is kept of them.
 - `baseline`, `packing`, `variation`, `table`, `track_record`: what a model version is compared with, and its file.
 - `base`: what a detector is. `psi`, `ks`, `chi_square`, `jensen_shannon`, `wasserstein`, `missing_share`,
   `unseen_category`, `out_of_range`: single features. `domain_classifier`, `correlation`: all together. `creep`: batch
@@ -17,7 +18,8 @@ The map of the house, from the file inwards:
 """
 
 from detectors.base import Detector, Score
-from detectors.baseline import Baseline, profile_batch
+from detectors.baseline import Baseline
+from detectors.batch_profile import profile_batch
 from detectors.check import check
 from detectors.errors import DataError
 from detectors.policy import FeaturePolicy, Policy

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detectors.base import AnyDetector
-from detectors.baseline import Baseline, profile_batch
+from detectors.baseline import Baseline
+from detectors.batch_profile import profile_batch
 from detectors.correlation import Correlation
 from detectors.domain_classifier import DomainClassifier
 from detectors.policy import Policy

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from detectors import drill
-from detectors.baseline import Baseline, profile_batch
+from detectors.baseline import Baseline
+from detectors.batch_profile import profile_batch
 from detectors.domain_classifier import DomainClassifier
 from detectors.drill import DRIFTS, NONE, Drift, Range, Rows
 from detectors.policy import Policy

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from detectors import Baseline, Policy, check
-from detectors.baseline import profile_batch
+from detectors.batch_profile import profile_batch
 from detectors.feed import find_faults
 from detectors.policy import FeaturePolicy
 from detectors.profile import Profile

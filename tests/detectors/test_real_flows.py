@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from detectors import Baseline, Policy, check
-from detectors.baseline import profile_batch
+from detectors.batch_profile import profile_batch
 from detectors.feed import find_faults
 from detectors.ks import KS
 from detectors.psi import PSI

@@ -91,7 +91,7 @@ def test_cells_that_are_no_numbers_are_counted_and_missing(tmp_path):
 
 
 def test_a_wrong_cell_far_down_the_file_costs_no_row(tmp_path, monkeypatch):
-    monkeypatch.setattr("detectors.source._BLOCK", 4096)
+    monkeypatch.setattr("detectors.csv_source._BLOCK", 4096)
     rows = 20_000
     lines = [f"{i},x,{i}" for i in range(rows)]
     lines[15_000], lines[17_000] = "oops,x,15000", "17000,x,oops"

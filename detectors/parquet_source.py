@@ -1,0 +1,80 @@
+"""A Parquet file as a stream of chunks, or as one frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from detectors.cells import unique_names
+from detectors.chunks import Advance, Chunk, Stream, chunk_of, to_pandas
+from detectors.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_ROWS = 1 << 16  # rows a chunk
+
+
+def is_parquet(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            if file.read(4) == b"PAR1":
+                return True
+    except OSError:
+        return False  # the text reader says why
+    if path.suffix == ".parquet" and path.stat().st_size:
+        raise DataError("unreadable", f"{path} is named .parquet but is no Parquet file")
+    return False
+
+
+def _open_parquet(path: Path) -> Any:
+    from pyarrow import parquet
+
+    try:
+        return parquet.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(
+            "truncated", f"{path} is a damaged or cut off Parquet file ({error}): write it again"
+        ) from None
+
+
+def parquet_table(path: Path) -> tuple[pd.DataFrame, list[str]]:
+    with _open_parquet(path) as file:
+        try:
+            table = file.read()
+        except (pa.ArrowException, OSError) as error:
+            raise DataError("truncated", f"{path} is damaged ({error}): write it again") from None
+    if not table.num_rows:
+        raise DataError("no_rows", f"{path} has columns but no rows")
+    columns, notes = unique_names(table.schema.names)
+    return to_pandas(table, columns), list(notes)
+
+
+def parquet_stream(
+    path: Path, numeric: frozenset[str], categorical: frozenset[str], progress: Advance | None
+) -> Stream:
+    raw = _open_parquet(path).schema_arrow.names
+    columns, notes = unique_names(raw)
+    at = [i for i, c in enumerate(columns) if c in numeric or c in categorical]
+    names = [columns[i] for i in at]
+
+    def chunks(found: Stream) -> Iterator[Chunk]:
+        with _open_parquet(path) as file:
+            total, size = file.metadata.num_rows, path.stat().st_size
+            read = 0
+            try:
+                for batch in file.iter_batches(_ROWS, columns=[raw[i] for i in at]):
+                    there = set(batch.schema.names)  # a batch keeps the file's order, and twins come together
+                    place = {i: k for k, i in enumerate(i for i, name in enumerate(raw) if name in there)}
+                    picked = pa.RecordBatch.from_arrays([batch.column(place[i]) for i in at], names=names)
+                    read += batch.num_rows
+                    if progress is not None:
+                        progress(size * read // total, size)
+                    yield chunk_of(picked, names, names, numeric) if at else Chunk(batch.num_rows, {}, {}, {})
+            except (pa.ArrowException, OSError) as error:
+                raise DataError("truncated", f"{path} is damaged ({error}): write it again") from None
+
+    return Stream(str(path), columns, chunks, list(notes))
