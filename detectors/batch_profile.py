@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
-from itertools import repeat
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detectors.baseline import Baseline
 from detectors.cells import some_names
-from detectors.chunks import Advance, Chunk
+from detectors.chunks import WORKERS, Advance, Chunk
 from detectors.errors import DataError
 from detectors.probe import look
 from detectors.profile import FeatureProfile, Profile
 from detectors.sample import MAX_ROWS, RowSampler
 from detectors.source import stream
+from detectors.tally import Tally
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_WORKERS = min(4, os.cpu_count() or 1)
 
 
 def profile_batch(
@@ -53,17 +52,9 @@ def profile_batch(
             f"its columns are {some_names(columns)}: is it the right file, with a header?",
         )
     extra = tuple(c for c in columns if c not in features and c not in baseline.ignored)
-    totals: dict[str, FeatureProfile] = {}
-    parts: Iterable[FeatureProfile] = [part.empty() for part in present.values()]
-    rows, sampler = 0, RowSampler(sample)
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        for chunk in source_stream:
-            rows += chunk.rows
-            sampler.add(chunk.rows, chunk.numeric, chunk.categorical)
-            # one chunk is counted while the next is parsed
-            totals = dict(zip(present, parts, strict=True))
-            parts = pool.map(_count, totals.values(), present.values(), repeat(chunk))
-        totals = dict(zip(present, parts, strict=True))
+    sampler = RowSampler(sample)
+    counted = _count(source_stream, list(present.values()), sampler)
+    totals = {name: counted[name] for name in present}
     notes = list(source_stream.notes)
     if extra:
         many = len(extra) > 1
@@ -73,7 +64,7 @@ def profile_batch(
         )
     strange = [name for name, part in totals.items() if part.invalid]
     return Profile(
-        rows,
+        source_stream.rows,
         totals,
         columns,
         missing,
@@ -85,6 +76,37 @@ def profile_batch(
     )
 
 
-def _count(total: FeatureProfile, cells: FeatureProfile, chunk: Chunk) -> FeatureProfile:
-    values = chunk.numeric[cells.name] if cells.kind == "numeric" else chunk.categorical[cells.name]
-    return total.merge(cells.summarize(values, chunk.invalid.get(cells.name, 0)))
+def _count(
+    chunks: Iterable[Chunk], parts: Sequence[FeatureProfile], sampler: RowSampler
+) -> dict[str, FeatureProfile]:
+    """All rows counted in the cells of the parts; while some chunks are counted the next are read."""
+    numbers = [part for part in parts if part.kind == "numeric"]
+    words = [part for part in parts if part.kind == "categorical"]
+    grids = [part.grid for part in numbers]
+    tally, invalid, seen = Tally.empty(grids), Counter[str](), [part.empty() for part in words]
+
+    def count(chunk: Chunk) -> tuple[Tally, list[FeatureProfile]]:
+        return (
+            Tally.of(grids, [chunk.numeric[part.name] for part in numbers]),
+            [part.summarize(chunk.categorical[part.name]) for part in words],
+        )
+
+    def add(counted: Future[tuple[Tally, list[FeatureProfile]]]) -> None:
+        more, words_of = counted.result()
+        tally.add(more)
+        seen[:] = [one.merge(other) for one, other in zip(seen, words_of, strict=True)]
+
+    waiting: deque[Future[tuple[Tally, list[FeatureProfile]]]] = deque()
+    with ThreadPoolExecutor(WORKERS) as pool:
+        for chunk in chunks:
+            sampler.add(chunk.rows, chunk.numeric, chunk.categorical)
+            invalid.update(chunk.invalid)
+            waiting.append(pool.submit(count, chunk))
+            if len(waiting) > WORKERS:
+                add(waiting.popleft())
+        while waiting:
+            add(waiting.popleft())
+    found = {part.name: part for part in seen}
+    for part, fields in zip(numbers, tally.fields(), strict=True):
+        found[part.name] = replace(part, invalid=invalid[part.name], **fields)
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Advance = Callable[[int, int], None]  # bytes read from the disk so far, and in all
+WORKERS = min(4, os.cpu_count() or 1)  # threads that parse, and as many that count
 
 _MAX_MALFORMED = 0.05
 

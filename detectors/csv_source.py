@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from detectors.cells import NULLS
-from detectors.chunks import Advance, Chunk, Stream, chunk_of, judge_malformed, to_pandas
+from detectors.chunks import WORKERS, Advance, Chunk, Stream, chunk_of, judge_malformed, to_pandas
 from detectors.errors import DataError
 from detectors.textfile import TextFile
 
@@ -49,7 +52,7 @@ def _csv_table_as(
         return reader(
             pa.PythonFile(text, "r"),
             read_options=csv.ReadOptions(column_names=list(text.columns), block_size=_BLOCK),
-            parse_options=_parse_options(text, invalid_row),
+            parse_options=_parse_options(text.delimiter, invalid_row, quoted=True),
             convert_options=csv.ConvertOptions(
                 column_types=types, null_values=list(NULLS), strings_can_be_null=True
             ),
@@ -71,7 +74,7 @@ def _csv_table_as(
                 found.malformed_rows = 0
             table = reading(text, csv.read_csv)
         except pa.ArrowInvalid as error:
-            if "Empty CSV file" not in str(error):
+            if not _nothing(error):
                 raise
             table = pa.table({})
         text.check_end()
@@ -87,79 +90,157 @@ def _csv_table_as(
 def csv_stream(
     path: Path, numeric: frozenset[str], categorical: frozenset[str], progress: Advance | None
 ) -> Stream:
+    """The columns of a delimited file: blocks of lines are parsed side by side, in the order of the file.
+
+    A quoted cell may hold line breaks: from the first quote on, one parser reads what is left from front to back.
+    """
     with TextFile(path) as text:
-        columns, notes = text.columns, list(text.notes)
+        columns, notes, delimiter = text.columns, list(text.notes), text.delimiter
     wanted = [c for c in columns if c in numeric or c in categorical]
+    texts = frozenset(c for c in wanted if c in categorical)
+    parser = _Parser(path, columns, delimiter, wanted, numeric, texts)
 
     def chunks(found: Stream) -> Iterator[Chunk]:
-        texts: set[str] = {c for c in wanted if c in categorical}  # columns read as text
-        done, restarts = 0, 0
-        while True:
-            found.malformed_rows = 0
-            try:
-                for chunk in _csv_chunks(path, found, wanted, texts, numeric, done, progress):
-                    done += chunk.rows
-                    yield chunk
-                return
-            except pa.ArrowInvalid as error:
-                # A cell is not of the type of its column. Read that column as text from here on; after a few
-                # such columns, all of them. Rows that were handed out already are skipped.
-                before = len(texts)
-                texts |= (
-                    set(wanted)
-                    if restarts >= _MAX_RESTARTS
-                    else {c for c in wanted if _fails(error, columns, c)}
-                )
-                if len(texts) == before:
-                    texts |= set(wanted)
-                if len(texts) == before:
-                    raise DataError("unreadable", f"{path} cannot be parsed as CSV: {error}") from None
-                restarts += 1
+        with TextFile(path, progress) as text:
+            yield from _side_by_side(text, parser, found)
+            done = text.done
+        if done is not None:
+            yield from _one_by_one(path, parser, found, done, progress)
 
     return Stream(str(path), columns, chunks, notes)
 
 
-def _fails(error: pa.ArrowInvalid, columns: Sequence[str], name: str) -> bool:
-    return f"CSV column #{columns.index(name)}:" in str(error)  # pyarrow counts from 0
+@dataclass(slots=True)
+class _Parser:
+    """How the cells of a file are read. A numeric column with a cell that is no number is read as text from then on;
+    after a few such columns, all are.
+
+    Attributes:
+        texts: columns that are read as text.
+    """
+
+    path: Path
+    columns: tuple[str, ...]
+    delimiter: str
+    wanted: list[str]
+    numeric: frozenset[str]
+    texts: frozenset[str]  # replaced, never changed: several threads read by it
+    restarts: int = 0
+
+    def options(self, invalid_row: Callable[[Any], str], *, quoted: bool) -> dict[str, Any]:
+        """What pyarrow's readers are to do."""
+        from pyarrow import csv
+
+        # a column must be converted for rows to be counted at all
+        keep, words = self.wanted or [self.columns[0]], pa.dictionary(pa.int32(), pa.binary())
+        texts = self.texts
+        return {
+            "parse_options": _parse_options(self.delimiter, invalid_row, quoted=quoted),
+            "convert_options": csv.ConvertOptions(
+                column_types={
+                    c: pa.float64() if c in self.numeric and c not in texts else words for c in keep
+                },
+                include_columns=keep,
+                null_values=list(NULLS),
+                strings_can_be_null=True,
+                check_utf8=False,
+            ),
+        }
+
+    def read_options(self, size: int) -> Any:
+        from pyarrow import csv
+
+        return csv.ReadOptions(column_names=list(self.columns), block_size=size, use_threads=False)
+
+    def chunk(self, batch: pa.RecordBatch) -> Chunk:
+        return chunk_of(batch, self.wanted, self.wanted, self.numeric)
+
+    def lines(self, block: memoryview) -> tuple[list[Chunk], int]:
+        """Whole lines without quotes: their rows, and how many were left out."""
+        from pyarrow import csv
+
+        while True:
+            malformed: list[None] = []
+
+            def invalid_row(_row: Any, malformed: list[None] = malformed) -> str:
+                malformed.append(None)
+                return "skip"
+
+            options = self.options(invalid_row, quoted=False)
+            try:
+                table = csv.read_csv(
+                    pa.BufferReader(block), read_options=self.read_options(len(block) + 1), **options
+                )
+            except pa.ArrowInvalid as error:
+                if _nothing(error):
+                    return [], len(malformed)
+                self.read_as_text(error)
+                continue
+            return [self.chunk(batch) for batch in table.to_batches() if batch.num_rows], len(malformed)
+
+    def read_as_text(self, error: pa.ArrowInvalid) -> None:
+        """Read the column whose cell is not of its type as text; DataError where that is not the trouble."""
+        texts, self.restarts = self.texts, self.restarts + 1
+        failed = {c for c in self.wanted if f"CSV column #{self.columns.index(c)}:" in str(error)}
+        if self.restarts > _MAX_RESTARTS or not failed:
+            failed = set(self.wanted)
+        if "conversion error" not in str(error) or (not failed - texts and texts >= set(self.wanted)):
+            raise DataError("unreadable", f"{self.path} cannot be parsed as CSV: {error}") from None
+        self.texts = texts | failed
 
 
-def _csv_chunks(
-    path: Path,
-    found: Stream,
-    wanted: list[str],
-    texts: set[str],
-    numeric: frozenset[str],
-    skip: int,
-    progress: Advance | None,
+def _side_by_side(text: TextFile, parser: _Parser, found: Stream) -> Iterator[Chunk]:
+    def parsed(block: Future[tuple[list[Chunk], int]]) -> list[Chunk]:
+        chunks, malformed = block.result()
+        found.malformed_rows += malformed
+        return chunks
+
+    waiting: deque[Future[tuple[list[Chunk], int]]] = deque()
+    with ThreadPoolExecutor(WORKERS) as pool:
+        for block in text.blocks(_BLOCK):
+            waiting.append(pool.submit(parser.lines, block))
+            if len(waiting) > WORKERS:
+                yield from parsed(waiting.popleft())
+        while waiting:
+            yield from parsed(waiting.popleft())
+
+
+def _one_by_one(
+    path: Path, parser: _Parser, found: Stream, done: int, progress: Advance | None
+) -> Iterator[Chunk]:
+    """What lies behind the first `done` bytes after the header line."""
+    rows, malformed = 0, found.malformed_rows
+    while True:
+        found.malformed_rows = malformed
+        try:
+            for chunk in _streamed(path, parser, found, done, rows, progress):
+                rows += chunk.rows
+                yield chunk
+            return
+        except pa.ArrowInvalid as error:
+            parser.read_as_text(error)  # and rows that were handed out already are skipped
+
+
+def _streamed(
+    path: Path, parser: _Parser, found: Stream, done: int, skip: int, progress: Advance | None
 ) -> Iterator[Chunk]:
     from pyarrow import csv
 
-    with TextFile(path, progress) as text:
+    before = found.malformed_rows
 
-        def invalid_row(_row: Any) -> str:
-            found.malformed_rows += 1
-            return "skip"
+    def invalid_row(_row: Any) -> str:
+        found.malformed_rows += 1
+        return "skip"
 
-        words = pa.dictionary(pa.int32(), pa.binary())
-        # a column must be converted for rows to be counted at all
-        keep = wanted or [text.columns[0]]
+    with TextFile(path, progress, skip=done) as text:
         try:
             reader = csv.open_csv(
                 pa.PythonFile(text, "r"),
-                read_options=csv.ReadOptions(column_names=list(text.columns), block_size=_BLOCK),
-                parse_options=_parse_options(text, invalid_row),
-                convert_options=csv.ConvertOptions(
-                    column_types={
-                        c: pa.float64() if c in numeric and c not in texts else words for c in keep
-                    },
-                    include_columns=keep,
-                    null_values=list(NULLS),
-                    strings_can_be_null=True,
-                    check_utf8=False,
-                ),
+                read_options=parser.read_options(_BLOCK),
+                **parser.options(invalid_row, quoted=True),
             )
         except pa.ArrowInvalid as error:
-            if "Empty CSV file" not in str(error):
+            if not _nothing(error):
                 raise
             text.check_end()
             return
@@ -169,9 +250,13 @@ def _csv_chunks(
             dropped = min(skip, batch.num_rows)
             skip -= dropped
             if batch.num_rows > dropped:
-                yield chunk_of(batch.slice(dropped), wanted, wanted, numeric)
+                yield parser.chunk(batch.slice(dropped))
         text.check_end()
-        found.notes.extend(_quoted_lines(text, rows + found.malformed_rows))
+        found.notes.extend(_quoted_lines(text, rows + found.malformed_rows - before))
+
+
+def _nothing(error: pa.ArrowInvalid) -> bool:
+    return "Empty CSV file" in str(error)
 
 
 def _quoted_lines(text: TextFile, rows: int) -> list[str]:
@@ -182,12 +267,12 @@ def _quoted_lines(text: TextFile, rows: int) -> list[str]:
     return [f"{text.path}: {lines:,} line breaks lie within quoted cells: check the quotes if none should"]
 
 
-def _parse_options(text: TextFile, invalid_row: Callable[[Any], str]) -> Any:
+def _parse_options(delimiter: str, invalid_row: Callable[[Any], str], *, quoted: bool) -> Any:
     from pyarrow import csv
 
     return csv.ParseOptions(
-        delimiter=text.delimiter,
-        newlines_in_values=True,
+        delimiter=delimiter,
+        newlines_in_values=quoted,
         invalid_row_handler=invalid_row,
         ignore_empty_lines=True,
     )

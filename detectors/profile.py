@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from detectors.sample import RowSample
+from detectors.tally import Tally
 
 if TYPE_CHECKING:
     from detectors.probe import Probe
@@ -179,29 +180,8 @@ class FeatureProfile:
         """
         if self.kind == "categorical":
             return self._summarize_categories(values)
-        ordered = np.sort(values)
-        filled = int(np.searchsorted(ordered, np.nan))  # NaN sorts last
-        ordered = ordered[:filled]
-        start = int(np.searchsorted(ordered, -np.inf, "right"))
-        finite = ordered[start : int(np.searchsorted(ordered, np.inf))]
-        mean, m2 = 0.0, 0.0
-        if len(finite):
-            with np.errstate(over="ignore", invalid="ignore"):
-                mean = float(finite.mean())
-                m2 = float(np.square(finite - mean).sum())
-        return replace(
-            self,
-            rows=len(values),
-            missing=len(values) - filled,
-            invalid=invalid,
-            below=np.searchsorted(ordered, self.grid, "left"),
-            at_most=np.searchsorted(ordered, self.grid, "right"),
-            finite=len(finite),
-            mean=mean,
-            m2=m2,
-            minimum=float(finite[0]) if len(finite) else math.inf,
-            maximum=float(finite[-1]) if len(finite) else -math.inf,
-        )
+        (counted,) = Tally.of([self.grid], [values]).fields()
+        return replace(self, invalid=invalid, **counted)
 
     def _summarize_categories(self, values: np.ndarray) -> FeatureProfile:
         found: Counter[str | None] = Counter(values.tolist())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -53,12 +53,15 @@ class TextFile:
         notes: what was read in a certain way.
         size: bytes on disk.
 
-    `on_read` is told how many of them have been read, and how many there are.
+        done: bytes after the header line that `blocks` has given; None once it has given all.
+
+    `on_read` is told how many bytes on disk have been read, and how many there are; `skip` plain bytes after the
+    header line are passed over.
     """
 
     closed = False
 
-    def __init__(self, path: Path, on_read: Callable[[int, int], None] | None = None) -> None:
+    def __init__(self, path: Path, on_read: Callable[[int, int], None] | None = None, skip: int = 0) -> None:
         self.path = path
         self._raw, self._disk, self.size = open_bytes(path)
         self._on_read = on_read
@@ -77,6 +80,8 @@ class TextFile:
         if all(_is_number(cell) for cell in cells):
             raise DataError("unreadable", f"{path} has no header: its first line holds numbers only")
         self.columns, self.notes = unique_names(cells)
+        self.done: int | None = 0
+        self._pass(skip)
         self._keep(self._rest)
 
     def __enter__(self) -> TextFile:
@@ -104,6 +109,34 @@ class TextFile:
             self._on_read(self._disk.tell(), self.size)
         return data
 
+    def blocks(self, size: int) -> Iterator[memoryview]:
+        """Whole lines, about `size` bytes at once, up to the block with the first quote, and the end checked.
+
+        Instead of `read`: whoever meets a quote goes on with another `TextFile`, `done` bytes further on.
+        """
+        kept = b""
+        while True:
+            data, self._rest = self._rest[:size], self._rest[size:]
+            while len(data) < size and (more := self._pull(size - len(data))):
+                data = data + more if data else more
+            if self._on_read is not None:
+                self._on_read(self._disk.tell(), self.size)
+            if b'"' in data:
+                return
+            lines = kept + data
+            if not data:
+                self._quotes, self._tail = 0, lines
+                self.check_end()
+                if lines:
+                    yield memoryview(lines)
+                self.done = None
+                return
+            cut = max(lines.rfind(b"\n"), lines.rfind(b"\r")) + 1
+            kept = lines[cut:]
+            if cut:
+                self.done = (self.done or 0) + cut
+                yield memoryview(lines)[:cut]
+
     def check_end(self) -> None:
         """Once everything is read: DataError "truncated" if the last row was cut off."""
         if self._quotes % 2 and (not self._tail.endswith((b"\n", b"\r")) or self._ends_quoted()):
@@ -128,6 +161,14 @@ class TextFile:
     def _ends_quoted(self) -> bool:
         # an odd number of quotes may also be a stray one inside a cell (5" pipe): only an opening one counts
         return self._opens
+
+    def _pass(self, skip: int) -> None:
+        while skip > len(self._rest):
+            skip -= len(self._rest)
+            self._rest = self._pull(_HEAD)
+            if not self._rest:
+                return
+        self._rest = self._rest[skip:]
 
     def _pull(self, size: int) -> bytes:
         try:

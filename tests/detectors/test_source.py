@@ -351,3 +351,56 @@ def test_five_in_a_hundred_rows_of_another_length_are_left_out_and_more_refused(
             list(found)
     else:
         assert sum(chunk.rows for chunk in found) == 950
+
+
+lines = st.sampled_from(
+    [
+        '1.5,"a, b",1',
+        '2,"line\nbreak",2',
+        "3,plain,3",
+        "oops,x,4",
+        "5,x,oops",
+        "6,too,many,cells",
+        "",
+        '7,5" pipe,7',
+        "8,x",
+    ]
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(lines, min_size=1, max_size=40),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+    st.sampled_from(["", ".gz"]),
+)
+def test_a_file_in_small_blocks_reads_like_one_in_a_single_block(tmp_path, rows, end, ending):
+    calm = ["9,y,9"] * 400  # enough rows that some may be malformed
+    body = "a,b,c" + end + end.join([*calm, *rows, *calm]) + end
+    data = gzip.compress(body.encode()) if ending else body.encode()
+    path = write(tmp_path, data, f"batch.csv{ending}")
+    seen = []
+    for size in (64, 1 << 20):
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr("detectors.csv_source._BLOCK", size)
+            try:
+                source, chunks = drain(path, frozenset({"a", "c"}))
+            except DataError as error:
+                seen.append(error.kind)
+                continue
+        cells = [column(chunks, name) for name in "abc"]
+        invalid = {name: sum(c.invalid.get(name, 0) for c in chunks) for name in "ac"}
+        seen.append((str(cells), invalid, source.rows, source.malformed_rows, source.notes))
+    assert seen[0] == seen[1]
+
+
+def test_a_quote_far_down_the_file_costs_no_row_and_doubles_none(tmp_path, monkeypatch):
+    monkeypatch.setattr("detectors.csv_source._BLOCK", 4096)
+    rows = [f"{i},x,{i}" for i in range(20_000)]
+    rows[12_000], rows[16_000] = '12000,"two\nlines",12000', "oops,x,16000"
+    source, chunks = drain(write(tmp_path, "a,b,c\n" + "\n".join(rows) + "\n"), frozenset({"a", "c"}))
+    assert source.rows == 20_000
+    assert column(chunks, "c") == list(range(20_000))
+    assert column(chunks, "b")[12_000] == "two\nlines"
+    assert sum(c.invalid.get("a", 0) for c in chunks) == 1
+    assert any("1 line breaks lie within quoted cells" in note for note in source.notes)
