@@ -78,6 +78,9 @@ class FeatureProfile:
     unseen: Mapping[str, int] = field(default_factory=dict)
     unseen_rows: int = 0
     variation: Mapping[str, float] = field(default_factory=dict)
+    _cells: list[np.ndarray] = field(
+        default_factory=list, init=False, repr=False
+    )  # once counted: all ask for them
 
     @property
     def filled(self) -> int:
@@ -105,7 +108,13 @@ class FeatureProfile:
 
     @property
     def cells(self) -> np.ndarray:
-        """Rows in each cell, int64, shape (cells,): the order is that of `cell_labels`."""
+        """Rows in each cell, int64, shape (cells,), not to be written to: the order is that of `cell_labels`."""
+        if not self._cells:
+            self._cells.append(self._count_cells())
+            self._cells[0].setflags(write=False)
+        return self._cells[0]
+
+    def _count_cells(self) -> np.ndarray:
         if self.kind == "categorical":
             inner = self.counts[:TOP_CATEGORIES]
             return np.array(

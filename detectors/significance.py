@@ -168,18 +168,19 @@ def least_rows(passes: Callable[[int], bool], most: int = 1 << 30) -> int | None
 def _merged(reference: np.ndarray, current: np.ndarray) -> np.ndarray:
     m, n = int(reference.sum()), int(current.sum())
     need = _MIN_EXPECTED * (m + n) / max(1, min(m, n))  # rows of both samples in one cell
-    groups: list[np.ndarray] = []
-    open_group = np.zeros(2, dtype=np.int64)
-    for pair in np.stack([reference, current], axis=1):
-        open_group = open_group + pair
-        if open_group.sum() >= need:
-            groups.append(open_group)
-            open_group = np.zeros(2, dtype=np.int64)
-    if open_group.sum():
+    groups: list[list[int]] = []
+    before = now = 0
+    for r, c in zip(reference.tolist(), current.tolist(), strict=True):
+        before, now = before + r, now + c
+        if before + now >= need:
+            groups.append([before, now])
+            before = now = 0
+    if before + now:
         if groups:
-            groups[-1] = groups[-1] + open_group
+            groups[-1][0] += before
+            groups[-1][1] += now
         else:
-            groups.append(open_group)
+            groups.append([before, now])
     return np.array(groups, dtype=np.int64).reshape(-1, 2).T
 
 
@@ -210,7 +211,9 @@ def _hypergeometric_tail(k: int, n: int, hits: int, total: int) -> float:
     share = hits / total
     spread = math.sqrt(n * share * (1 - share) * (total - n) / max(1, total - 1))
     mean = n * share
-    stop = min(high, int(max(k, mean) + 40 * spread + 50))  # what lies beyond does not count in 1e-300
+    stop = min(
+        high, int(max(k, mean) + 12 * spread + 50)
+    )  # beyond, less than 1e-29 of the first of them is left
     j = np.arange(k, stop + 1, dtype=np.float64)
     from scipy.special import gammaln
 

@@ -17,6 +17,7 @@ from detectors.significance import proportions
 _MOST_ROWS = 4_000
 _LEAST_ROWS = 30
 _POINTS = 1_024
+_MARKS = 32  # of these points, one in so many is enough for a first look
 _RICH = 6  # distinct deciles: fewer values fit any factor
 _APART = 0.3  # distance from the reference that a change of unit has at least
 _FITS = 0.2  # and at most afterwards
@@ -67,6 +68,16 @@ class _Pair:
     def distance(self, values: np.ndarray | None = None) -> float:
         """Kolmogorov's distance of the batch, or of these values, from the reference."""
         return _distance(self.batch if values is None else np.sort(values), self.reference)
+
+    @property
+    def at_most(self) -> float:
+        """A bound of `distance` that costs little: between two marks both distribution functions only go up."""
+        marks = self.reference[_MARKS - 1 :: _MARKS]
+        before = np.concatenate(
+            [[0.0], self.reference.searchsorted(marks, "right") / len(self.reference), [1.0]]
+        )
+        after = np.concatenate([[0.0], self.batch.searchsorted(marks, "right") / len(self.batch), [1.0]])
+        return float(max((after[1:] - before[:-1]).max(), (before[1:] - after[:-1]).max()))
 
     @property
     def allowed(self) -> float:
@@ -166,8 +177,7 @@ def _distance(one: np.ndarray, two: np.ndarray) -> float:
 
 def _whole(pair: _Pair) -> Iterator[str]:
     """What the unit of all rows has become, in words: the best fit, if it is one and unscaled is not."""
-    before = pair.distance()
-    if before < _APART:
+    if pair.at_most < _APART or (before := pair.distance()) < _APART:
         return
     fits = []
     for change in (*_factors(pair), *_temperatures(pair)):
@@ -231,9 +241,13 @@ def _part(pair: _Pair, alpha: float) -> tuple[str, float, float, float] | None:
 
     They are the rows far out, and fit once they are brought back.
     """
-    batch, reference = np.sort(np.abs(pair.batch)), np.sort(np.abs(pair.reference))
+    batch, reference = np.abs(pair.batch), np.sort(np.abs(pair.reference))
     n, m = len(batch), max(1, round(1 / max(pair.noise - 1 / len(batch), 1e-9)))
     low, high = _quantile(reference, _TAIL), _quantile(reference, 1 - _TAIL)
+    least = max(_LEAST_FAR, 10 * _TAIL * n)
+    if max(np.count_nonzero(batch > high), np.count_nonzero(batch < low)) < least:
+        return None
+    batch.sort()
     cuts = {True: int(np.searchsorted(batch, high, "right")), False: int(np.searchsorted(batch, low))}
     sides = {
         True: (batch[cuts[True] :], batch[: cuts[True]]),
@@ -245,7 +259,7 @@ def _part(pair: _Pair, alpha: float) -> tuple[str, float, float, float] | None:
         far, near = sides[factor > 1]
         if len(sides[factor < 1][0]) > chance:
             continue  # both ends have grown: the distribution is wider
-        if max(factor, 1 / factor) < _PART_FACTOR or len(far) < max(_LEAST_FAR, 10 * _TAIL * n):
+        if max(factor, 1 / factor) < _PART_FACTOR or len(far) < least:
             continue
         reached = reference[reference * factor > high] if factor > 1 else reference[reference * factor < low]
         reach = len(reached) / len(reference)  # the other scaled rows lie among those that are not scaled

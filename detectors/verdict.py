@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from detectors.attribution import Cause, causes, contributions
-from detectors.base import AnyDetector
+from detectors.base import AnyDetector, TableDetector
 from detectors.baseline import Baseline
 from detectors.codes import CodedRows, coded, shuffled_order
 from detectors.feed import find_faults
@@ -85,7 +85,9 @@ def judge(
     features = {
         n: p for n, p in profile.features.items() if n in baseline.features and not policy.of(n).ignore
     }
-    rows, scored = _coded_sample(baseline, profile, list(features), scored)
+    rows = None
+    if scored is not None or any(isinstance(detector, TableDetector) for detector in detectors):
+        rows, scored = _coded_sample(baseline, profile, list(features), scored)
     found = _measure(baseline, features, rows, detectors, policy, scored)
     if stored is not None:
         found.findings.extend(stored_findings(stored, detectors, policy))
@@ -96,6 +98,8 @@ def judge(
     drifts, shares = _severities(found.findings, policy, baseline)
     if policy.kind == "classic":
         rows = scored = None  # it looks at single features alone
+    elif rows is None and shares:
+        rows, _ = _coded_sample(baseline, profile, list(features), None)
     estimate = _estimate(baseline, rows, scored, drifts) if stored is None else stored.estimate
     verdict, needed, notes = _verdict(baseline, profile, drifts, overall, detectors, policy, estimate)
     errors = found.errors
