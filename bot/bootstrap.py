@@ -16,11 +16,9 @@ from typing import TYPE_CHECKING, Literal
 
 from bot import config as configuration
 from bot.config import Config
-from bot.evaluating import Evaluating
 from bot.inbox import Inbox, inbox_exists
 from bot.labelling import label_mark, waiting
-from bot.monitoring import Monitoring, utc_now
-from bot.retraining import Retraining
+from bot.times import utc_now
 from state.lock import LockedError, OwnerLock
 from state.records import Retrain, StateError
 from state.store import Store
@@ -30,6 +28,9 @@ if TYPE_CHECKING:
     from slack_bolt import App as BoltApp
     from slack_sdk import WebClient
 
+    from bot.evaluating import Evaluating
+    from bot.monitoring import Monitoring
+    from bot.retraining import Retraining
     from bot.slack.connection import HttpConnection, SocketConnection
     from bot.slack.delivery import Delivery
 
@@ -78,14 +79,34 @@ class Application:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.store = Store(config.state_path)
-        self.monitoring = Monitoring(config, self.store)
-        self.retraining = Retraining(config, self.store, lambda: self.registry)
-        self.evaluating = Evaluating(config, self.store, lambda: self.registry)
 
     @classmethod
     def load(cls, path: Path) -> Application:
         """Read the configuration and open the state file."""
         return cls(configuration.load(path))
+
+    # Each use case is loaded when it is asked for: `status` shall not wait for what reads files.
+
+    @cached_property
+    def monitoring(self) -> Monitoring:
+        """Checks batches."""
+        from bot.monitoring import Monitoring
+
+        return Monitoring(self.config, self.store)
+
+    @cached_property
+    def retraining(self) -> Retraining:
+        """Approval, training, promotion."""
+        from bot.retraining import Retraining
+
+        return Retraining(self.config, self.store, lambda: self.registry)
+
+    @cached_property
+    def evaluating(self) -> Evaluating:
+        """Labelled predictions."""
+        from bot.evaluating import Evaluating
+
+        return Evaluating(self.config, self.store, lambda: self.registry)
 
     @cached_property
     def registry(self) -> ModelRegistry:

@@ -370,8 +370,9 @@ def retrain(
 
 def _data_files(paths: tuple[Path, ...], label: str) -> list[DataFile]:
     """The files as a training records them. DataError for one that cannot be used, before anything is queued."""
+    from detectors.digest import sha256_file
     from detectors.errors import DataError
-    from detectors.source import read_frame, sha256_file
+    from detectors.source import read_frame
     from trainers.base import DataFile
 
     made = []
@@ -466,8 +467,8 @@ def promote(context: click.Context, version: int, model_name: str | None, why: s
 @click.pass_context
 def quarantine(context: click.Context, batch: str, model_name: str | None, release: bool, why: str) -> None:
     """Set a batch aside: its file is moved to quarantine/ beside the inbox and leaves the history."""
-    from bot.monitoring import utc_now
     from bot.quarantine import Quarantine
+    from bot.times import utc_now
 
     application = _application(context)
     model = _model(application, model_name)
@@ -512,7 +513,7 @@ def status(context: click.Context, model_name: str | None, as_json: bool) -> Non
     """Models, champions, last verdicts, incidents, cool-downs, counters and the last drift history."""
     from bot import status as statuses
     from bot.inbox import inbox_exists
-    from bot.monitoring import utc_now
+    from bot.times import utc_now
 
     application = _application(context)
     models = [_model(application, model_name)] if model_name else application.config.models
@@ -553,7 +554,7 @@ def feedback(
     An incident is given by its number, a batch by its file name or as batch:ID. The newest word of a person counts.
     """
     from bot import feedback as feedbacks
-    from bot.monitoring import utc_now
+    from bot.times import utc_now
 
     application = _application(context)
     model = _model(application, model_name).name if model_name else None

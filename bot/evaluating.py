@@ -14,16 +14,17 @@ import numpy as np
 
 from bot.alerting import Notify
 from bot.config import Config, ModelSection
-from bot.monitoring import announce, load_baseline, utc_now
+from bot.monitoring import announce, load_baseline
+from bot.times import utc_now
 from detectors.class_metrics import ClassMetrics, class_breaches, evaluate_classes
 from detectors.degradation import Degradation, Reference, degradation
 from detectors.diagnosis import Diagnosis, diagnose
+from detectors.digest import sha256_file
 from detectors.errors import DataError
 from detectors.intervals import Interval, binary_intervals, class_intervals
 from detectors.labelled_predictions import LabelledPredictions, Naming, read_labelled
 from detectors.performance import Metrics, breaches, evaluate
 from detectors.segments import Segment, segments
-from detectors.source import sha256_file
 from state.records import Batch, PerformanceRecord, StateError, Trained
 from state.store import Store
 from trainers.base import ModelRegistry

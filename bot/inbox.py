@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from detectors.digest import sha256_file
 from detectors.errors import DataError
-from detectors.source import sha256_file
 
 log = logging.getLogger(__name__)
 

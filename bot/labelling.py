@@ -11,8 +11,8 @@ from pathlib import Path
 
 from bot.config import ModelSection
 from bot.inbox import candidates
+from detectors.digest import sha256_file
 from detectors.errors import DataError
-from detectors.source import header_of, sha256_file, stream
 from state.store import Store
 from trainers.base import DataFile
 
@@ -85,6 +85,8 @@ def label_mark(files: tuple[LabelledFile, ...]) -> str:
 
 def _look(path: Path, label: str, mtime_ns: int) -> LabelledFile:
     """Read a file's header and count its labelled rows."""
+    from detectors.source import header_of, stream  # brings the readers of files along
+
     modified = datetime.fromtimestamp(mtime_ns / 1e9, UTC)
     try:
         digest = sha256_file(path)

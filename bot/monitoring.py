@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,16 @@ from bot.creep import with_creep
 from bot.inbox import Inbox, InboxFile, Stamp, Unreadable, stamp_of
 from bot.isolation import contained
 from bot.labelling import waiting
+from bot.times import utc_now
 from detectors.baseline import Baseline
 from detectors.batch_profile import profile_batch
+from detectors.digest import sha256_file
 from detectors.errors import DataError
 from detectors.findings import only_joint
 from detectors.profile import Profile
 from detectors.recommendation import recommend
 from detectors.report import DriftReport
-from detectors.source import Advance, sha256_file
+from detectors.source import Advance
 from detectors.track_record import batch_frame
 from detectors.verdict import Scored, judge
 from state.records import BOT, OURS, Batch, Claim, Incident, StateError, Trained
@@ -47,11 +49,6 @@ class NotTrained(Exception):
 
 class BeingChecked(Exception):
     """Another process is checking the same file at this moment and did not finish in time."""
-
-
-def utc_now() -> datetime:
-    """The present, timezone-aware."""
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from bot.config import ModelSection
 from bot.inbox import QUARANTINE, SUFFIXES
+from detectors.digest import sha256_file
 from detectors.errors import DataError
-from detectors.source import sha256_file
 from state.records import Batch, StateError
 from state.store import Store
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from bot import labelling
 from bot.config import Config, ModelSection
-from bot.monitoring import utc_now
+from bot.times import utc_now
 from state.records import Batch, Promotion, Retrain, StateError
 from state.store import Store
 from trainers.base import (

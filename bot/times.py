@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def utc_now() -> datetime:
+    """The present, timezone-aware."""
+    return datetime.now(UTC)
 
 
 def parse_duration(value: object) -> timedelta:

@@ -12,18 +12,22 @@ The map of the house, from the file inwards:
   `unseen_category`, `out_of_range`: single features. `domain_classifier`, `correlation`: all together. `creep`: batch
   after batch. `significance`, `pooled`, `cell_distance`, `describe`: what they share.
 - `verdict` judges: `feed` (broken or drift; `units`, `clock`, `probe`), `findings`, `policy`, `attribution`,
-  `estimated_performance`, `recommendation`. `report` is what it says; `check` is all of it in one call.
+  `estimated_performance`, `recommendation`. `report` is what it says; `checking` is all of it in one call.
 - `performance`, `labelled_predictions`, `class_metrics`, `intervals`, `segments`, `degradation`, `diagnosis`: labels.
 - `checks`, `table_checks`, `claims`: the contract suite of detectors. `drill`: known drifts.
 """
 
-from detectors.base import Detector, Score
-from detectors.baseline import Baseline
-from detectors.batch_profile import profile_batch
-from detectors.check import check
-from detectors.errors import DataError
-from detectors.policy import FeaturePolicy, Policy
-from detectors.report import DriftReport, FeatureDrift
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from detectors.base import Detector, Score
+    from detectors.baseline import Baseline
+    from detectors.batch_profile import profile_batch
+    from detectors.checking import check
+    from detectors.errors import DataError
+    from detectors.policy import FeaturePolicy, Policy
+    from detectors.report import DriftReport, FeatureDrift
 
 __all__ = [
     "Baseline",
@@ -37,3 +41,23 @@ __all__ = [
     "check",
     "profile_batch",
 ]
+
+_HOMES = {
+    "Baseline": "baseline",
+    "DataError": "errors",
+    "Detector": "base",
+    "DriftReport": "report",
+    "FeatureDrift": "report",
+    "FeaturePolicy": "policy",
+    "Policy": "policy",
+    "Score": "base",
+    "check": "checking",
+    "profile_batch": "batch_profile",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load what is asked for (PEP 562): whoever wants one part does not wait for the others."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from detectors.codes import ABOVE, BELOW, UNSEEN, CodedRows
-from detectors.track_record import TrackRecord
+
+if TYPE_CHECKING:
+    from detectors.track_record import TrackRecord
 
 LEAST_RECORD = 300  # rows of a track record below which nothing is estimated
 _Z = 1.959964  # of a 95 % interval

@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from detectors.cells import category, number, some_names
-from detectors.columns import series_categories, series_numbers
 from detectors.errors import DataError
-from detectors.source import read_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,6 +133,8 @@ def read_predictions(
         DataError: a column is missing ("columns"), or a cell is no label or no probability ("labels"); the
             message names the column and the first bad line.
     """
+    from detectors.source import read_frame  # brings the readers of files along: only where a file is read
+
     frame = read_frame(path, categorical=("y_true", "y_pred"))  # a stray word stays what it is
     lacking = [name for name in ("y_true", "y_pred") if name not in frame.columns]
     if lacking:
@@ -161,6 +161,8 @@ def binary_labels(
     Raises:
         DataError: "labels".
     """
+    from detectors.columns import series_categories
+
     written = series_categories(column)
     words = [None if word is None else word.casefold() for word in written]
     ones = {(category(word) or word).casefold() for word in positive}  # as trainers.labels reads them
@@ -211,6 +213,8 @@ def _stray_number(words: Sequence[str | None], ones: set[str], zeros: set[str]) 
 
 def probabilities(path: Path | str, column: pd.Series) -> np.ndarray:
     """The probabilities of class 1, float64, shape (rows,); DataError "labels" for a cell that is none."""
+    from detectors.columns import series_numbers
+
     values, _ = series_numbers(column)
     bad = np.flatnonzero(~((values >= 0) & (values <= 1)))
     if len(bad):

@@ -5,7 +5,6 @@ Outcomes are `DataError.kind`: empty_file, no_rows, truncated, unreadable, malfo
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +28,6 @@ __all__ = [
     "Stream",
     "header_of",
     "read_frame",
-    "sha256_file",
     "stream",
 ]
 
@@ -109,15 +107,6 @@ def read_frame(
 def header_of(path: Path | str) -> tuple[str, ...]:
     """The column names of a file, stripped, repeated ones numbered."""
     return stream(path, frozenset(), frozenset()).columns
-
-
-def sha256_file(path: Path | str) -> str:
-    """SHA-256 of the file's bytes, in hex."""
-    try:
-        with Path(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError("unreadable", f"{path} cannot be read: {error.strerror or error}") from None
 
 
 def _same_columns(frame: pd.DataFrame, first: pd.DataFrame, file: Path, first_file: Path) -> pd.DataFrame:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from detectors.codes import CodedRows
-from detectors.columns import series_categories, series_numbers
 from detectors.profile import FeatureProfile, numeric_profile
 from detectors.table import coded_frame
 
@@ -125,6 +124,8 @@ def batch_frame(sample: RowSample, like: Mapping[str, str]) -> pd.DataFrame:
         like: feature -> "float64" or "str", in the order of the model's columns.
     """
     import pandas as pd
+
+    from detectors.columns import series_categories, series_numbers
 
     columns = {}
     for name, kind in like.items():

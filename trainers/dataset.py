@@ -12,9 +12,10 @@ import numpy as np
 
 from detectors.cells import some_names
 from detectors.columns import series_categories
+from detectors.digest import sha256_file
 from detectors.feed import BROKEN_SHARE
 from detectors.policy import Policy
-from detectors.source import read_frame, sha256_file
+from detectors.source import read_frame
 from trainers.base import DataFile, LabelSpec, Progress, Schema, TrainingError, quiet
 from trainers.fingerprint import on_holdout, row_keys
 from trainers.labels import read_labels

@@ -12,8 +12,8 @@ import numpy as np
 
 from detectors.baseline import Baseline
 from detectors.codes import CodedRows
+from detectors.digest import sha256_file
 from detectors.performance import evaluate
-from detectors.source import sha256_file
 from detectors.table import reference_rows
 from detectors.track_record import measure
 from detectors.variation import windows

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from detectors.source import sha256_file
+from detectors.digest import sha256_file
 from detectors.track_record import Champion
 from trainers.base import ModelVersion, TrainingError
 

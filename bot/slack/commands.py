@@ -25,8 +25,8 @@ from bot.slack.blocks import Message, actions, button, section, without_tables
 from bot.slack.services import Services
 from bot.slack.status_blocks import help_blocks, history_blocks, refusal, status_blocks
 from bot.slack.text import escape, name
+from detectors.digest import sha256_file
 from detectors.errors import DataError
-from detectors.source import sha256_file
 from state.records import StateError
 
 Tell = Callable[[Message], Any]

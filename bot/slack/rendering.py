@@ -9,7 +9,7 @@ from datetime import datetime
 
 from bot import labelling
 from bot.config import Config
-from bot.monitoring import load_baseline, utc_now
+from bot.monitoring import load_baseline
 from bot.slack import retrain_blocks as retrains
 from bot.slack.batch_blocks import (
     broken_feed_message,
@@ -20,6 +20,7 @@ from bot.slack.batch_blocks import (
 from bot.slack.blocks import Message, without_tables
 from bot.slack.incident_blocks import incident_message
 from bot.slack.performance_blocks import performance_alert
+from bot.times import utc_now
 from detectors.errors import DataError
 from detectors.profile import Profile
 from state.records import Batch, Incident, OutboxItem, Retrain, StateError

@@ -22,7 +22,7 @@ from bot.config import FILE_NAME, ModelSection
 from bot.demo.traffic import BASE_MIX, IDENTIFIERS, LABEL_COLUMN, NEW_MIX, mix
 from bot.inbox import Inbox
 from detectors.baseline import Baseline
-from detectors.source import sha256_file
+from detectors.digest import sha256_file
 from trainers.base import DataFile, ModelVersion
 
 CONFIGURATION = f"""\

@@ -17,8 +17,8 @@ from bot.config import FILE_NAME
 from bot.drilling import VERDICT, Cell, Drill
 from bot.drilling_text import as_dict, drill_plot, drill_text
 from detectors.baseline import Baseline
+from detectors.digest import sha256_file
 from detectors.drill import DRIFTS, NONE, Drift
-from detectors.source import sha256_file
 from tests.bot.conftest import crown
 from trainers.base import DataFile, ModelVersion, TrainingError
 from trainers.dataset import build

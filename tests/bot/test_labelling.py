@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from bot import labelling
-from detectors.source import sha256_file
+from detectors.digest import sha256_file
 
 
 def names(files: tuple[labelling.LabelledFile, ...]) -> list[str]:

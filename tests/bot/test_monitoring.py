@@ -23,9 +23,9 @@ from bot.demo.traffic import IDENTIFIERS, LABEL_COLUMN
 from bot.inbox import Inbox
 from bot.monitoring import BeingChecked, Monitoring, NotTrained
 from detectors import Baseline
+from detectors.digest import sha256_file
 from detectors.errors import DataError
 from detectors.report import DriftReport
-from detectors.source import sha256_file
 from state.records import StateError
 from trainers.base import DataFile
 

@@ -17,7 +17,7 @@ from bot.creep import with_creep
 from bot.inbox import Inbox
 from bot.monitoring import Monitoring
 from detectors.baseline import Baseline
-from detectors.source import sha256_file
+from detectors.digest import sha256_file
 from state.records import Batch
 from trainers.base import DataFile, ModelVersion
 

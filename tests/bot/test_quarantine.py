@@ -12,7 +12,7 @@ from bot import labelling
 from bot.config import ModelSection
 from bot.quarantine import Quarantine, free_name
 from bot.retraining import Retraining
-from detectors.source import sha256_file
+from detectors.digest import sha256_file
 from state.records import StateError
 from trainers.base import DataFile
 

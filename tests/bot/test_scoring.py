@@ -14,8 +14,8 @@ import pytest
 from bot.bootstrap import Application
 from bot.config import FILE_NAME
 from bot.monitoring import Checked
+from detectors.digest import sha256_file
 from detectors.report import DriftReport
-from detectors.source import sha256_file
 from detectors.track_record import PREDICTION
 from trainers.base import Gate, LabelSpec
 from trainers.mlflow_registry import MlflowRegistry

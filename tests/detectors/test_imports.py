@@ -26,3 +26,19 @@ def test_a_check_of_a_file_imports_nothing_heavy(tmp_path, draw):
         check=True,
     )
     assert run.stdout.split(maxsplit=1) == ["100", "[]\n"]
+
+
+def test_the_package_gives_its_parts_whatever_was_loaded_before():
+    code = (
+        "import detectors.checking, detectors.baseline, detectors\n"
+        "from detectors import check; from detectors import check as again\n"
+        "print(callable(check), check is again, sorted(detectors.__all__) == sorted(detectors._HOMES))\n"
+        "for name in detectors.__all__: assert getattr(detectors, name).__name__ == name, name\n"
+        "try: detectors.nonsense\n"
+        "except AttributeError as error: print(error)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines() == [
+        "True True True",
+        "module 'detectors' has no attribute 'nonsense'",
+    ]

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from detectors import textfile
 from detectors.cells import category
+from detectors.digest import sha256_file
 from detectors.errors import DataError
-from detectors.source import Chunk, Stream, header_of, read_frame, sha256_file, stream
+from detectors.source import Chunk, Stream, header_of, read_frame, stream
 
 A, B = frozenset({"a"}), frozenset({"b"})
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detectors.digest import sha256_file
 from detectors.errors import DataError
-from detectors.source import sha256_file
 from trainers.base import DataFile, LabelSpec, TrainingError
 from trainers.dataset import _copies, build
 

@@ -14,9 +14,9 @@ import pytest
 from pydantic import TypeAdapter
 
 from detectors.baseline import Baseline
-from detectors.check import check
+from detectors.checking import check
+from detectors.digest import sha256_file
 from detectors.errors import DataError
-from detectors.source import sha256_file
 from trainers.base import Gate, LabelSpec, ModelVersion, RetrainOutcome, TrainingError, TrainOutcome
 from trainers.mlflow_registry import MlflowRegistry
 from trainers.pipeline import retrain, train

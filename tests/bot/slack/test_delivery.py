@@ -12,11 +12,11 @@ import pytest
 
 from bot.bootstrap import Bot, Secrets
 from bot.labelling import waiting
-from bot.monitoring import utc_now
 from bot.slack import ids
 from bot.slack.app import web_client
 from bot.slack.delivery import GIVE_UP_AFTER, OUR_FAULT, PICTURES_TRIED, Delivery
 from bot.slack.rendering import Renderer
+from bot.times import utc_now
 from bot.workspace import Person, User, Workspace
 
 ANNA, CHANNEL = User("U0ANNA", "anna", "Anna"), "ml-alerts"
