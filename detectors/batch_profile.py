@@ -22,19 +22,23 @@ from detectors.tally import Tally
 if TYPE_CHECKING:
     import pandas as pd
 
+_CELLS = 5_000_000  # of the sample, which is held in memory
+_LEAST_SAMPLE = 1_000
+
 
 def profile_batch(
     baseline: Baseline,
     source: pd.DataFrame | Path | str,
     *,
     progress: Advance | None = None,
-    sample: int = MAX_ROWS,
+    sample: int | None = None,
 ) -> Profile:
     """Summarize a batch in the cells of the baseline, in bounded memory.
 
     Args:
         progress: told how far the reading has come.
-        sample: rows that are kept as they are, drawn at random, for the joint test and the champion.
+        sample: rows that are kept as they are, drawn at random, for the joint test and the champion: 10,000 where
+            not given, and fewer of more than 500 features.
 
     Raises:
         DataError: the source cannot be used, or ("columns") has none of the features.
@@ -52,7 +56,9 @@ def profile_batch(
             f"its columns are {some_names(columns)}: is it the right file, with a header?",
         )
     extra = tuple(c for c in columns if c not in features and c not in baseline.ignored)
-    sampler = RowSampler(sample)
+    sampler = RowSampler(
+        min(MAX_ROWS, max(_LEAST_SAMPLE, _CELLS // len(present))) if sample is None else sample
+    )
     counted = _count(source_stream, list(present.values()), sampler)
     totals = {name: counted[name] for name in present}
     notes = list(source_stream.notes)

@@ -19,7 +19,8 @@ from detectors.textfile import TextFile
 if TYPE_CHECKING:
     import pandas as pd
 
-_BLOCK = 4 << 20
+_BLOCK = 4 << 20  # bytes at once
+_COLUMN = 8 << 10  # and at least so many a column: what is done for each column of a block should be worth it
 _MAX_RESTARTS = 4
 
 
@@ -197,7 +198,7 @@ def _side_by_side(text: TextFile, parser: _Parser, found: Stream) -> Iterator[Ch
 
     waiting: deque[Future[tuple[list[Chunk], int]]] = deque()
     with ThreadPoolExecutor(WORKERS) as pool:
-        for block in text.blocks(_BLOCK):
+        for block in text.blocks(max(_BLOCK, _COLUMN * len(parser.wanted))):
             waiting.append(pool.submit(parser.lines, block))
             if len(waiting) > WORKERS:
                 yield from parsed(waiting.popleft())

@@ -15,7 +15,8 @@ from detectors.errors import DataError
 if TYPE_CHECKING:
     import pandas as pd
 
-_ROWS = 1 << 16  # rows a chunk
+_CELLS = 1 << 21  # of a chunk
+_ROWS = 1 << 16  # at most
 
 
 def is_parquet(path: Path) -> bool:
@@ -66,7 +67,7 @@ def parquet_stream(
             total, size = file.metadata.num_rows, path.stat().st_size
             read = 0
             try:
-                for batch in file.iter_batches(_ROWS, columns=[raw[i] for i in at]):
+                for batch in file.iter_batches(_rows(len(at)), columns=[raw[i] for i in at]):
                     there = set(batch.schema.names)  # a batch keeps the file's order, and twins come together
                     place = {i: k for k, i in enumerate(i for i, name in enumerate(raw) if name in there)}
                     picked = pa.RecordBatch.from_arrays([batch.column(place[i]) for i in at], names=names)
@@ -78,3 +79,7 @@ def parquet_stream(
                 raise DataError("truncated", f"{path} is damaged ({error}): write it again") from None
 
     return Stream(str(path), columns, chunks, list(notes))
+
+
+def _rows(columns: int) -> int:
+    return max(1, min(_ROWS, _CELLS // max(1, columns)))

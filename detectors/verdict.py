@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from types import MappingProxyType
@@ -91,7 +91,8 @@ def judge(
     found = _measure(baseline, features, rows, detectors, policy, scored)
     if stored is not None:
         found.findings.extend(stored_findings(stored, detectors, policy))
-    unmeasured = tuple(n for n in features if n in found.failed - {f.feature for f in found.findings})
+    silent = found.failed - {finding.feature for finding in found.findings}
+    unmeasured = tuple(name for name in features if name in silent)
     faults = find_faults(baseline, profile, policy) if stored is None else stored.faults
     broken = [fault.text for fault in faults]
     overall = _overall_psi(baseline, features, found.findings)
@@ -120,7 +121,7 @@ def judge(
         rows=profile.rows,
         features=tuple(drifts),
         errors=(*broken, *profile.errors, *errors),
-        notes=(*profile.notes, *notes),
+        notes=(*profile.notes, *notes, *_on_how_many(profile, rows, scored)),
         rows_needed=needed,
         baseline_version=baseline.version,
         policy=policy.kind,
@@ -129,6 +130,14 @@ def judge(
         causes=_causes(baseline, rows, shares),
         faults=faults,
     )
+
+
+def _on_how_many(profile: Profile, rows: CodedRows | None, scored: Scored | None) -> Iterator[str]:
+    if rows is not None and rows.rows < profile.rows:
+        yield (
+            f"{'the score of the model, its estimate and ' if scored else ''}what concerns several features at once: "
+            f"from {rows.rows:,} of the {profile.rows:,} rows, drawn at random"
+        )
 
 
 def _coded_sample(
