@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from detectors import Baseline, DataError, check, profile_batch
+from detectors.track_record import measure
 
 
 @pytest.fixture
@@ -173,3 +175,24 @@ def test_dates_with_some_other_cells_are_a_clock_and_identifiers_are_none(draw):
     frame["a_third_are_none"] = [day if i % 3 else "unknown" for i, day in enumerate(days)]
     frame["id"] = [f"{k:016x}" for k in np.random.default_rng(1).integers(0, 2**62, 5000)]
     assert set(Baseline.fit(frame).clocks) == {"every_20th_is_none"}
+
+
+def test_a_baseline_of_500_features_of_noise_is_a_small_file(tmp_path):
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(random.normal(size=(8_000, 500)), columns=[f"f{i}" for i in range(500)])
+    baseline = Baseline.fit(frame)
+
+    def champion(rows):
+        score = 1 / (1 + np.exp(-rows["f0"].to_numpy()))
+        return (score > 0.5).astype(int), score
+
+    record = measure(list(baseline.features.values()), frame, random.integers(0, 2, len(frame)), champion)
+    replace(baseline, record=record).save(tmp_path / "b.npz")
+    assert (tmp_path / "b.npz").stat().st_size < 5_000_000
+    reference = baseline.features["f1"]
+    exact = np.sort(frame["f1"].to_numpy())
+    np.testing.assert_array_equal(
+        reference.at_most, np.searchsorted(exact, reference.grid, "right")
+    )  # counted at the points as they are kept
+    assert reference.grid[0] == exact[0] and reference.grid[-1] == exact[-1]
+    assert np.isin(reference.edges, exact).all()
