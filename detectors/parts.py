@@ -58,17 +58,21 @@ def here(
         yield work(shared, part, advance_within(parts, part, progress))
 
 
-def is_batch_folder(path: Path) -> bool:
-    """Whether a folder says of itself that it is one table, and is not just being written by Spark."""
-    whole = path.name.lower().endswith(".parquet") or (path / SUCCESS).exists()
-    return whole and path.is_dir() and not (path / UNFINISHED).exists()
+def is_table(folder: Path) -> bool:
+    """Whether a folder says of itself that it is one table."""
+    return folder.name.lower().endswith(".parquet") or (folder / SUCCESS).exists()
+
+
+def is_being_written(folder: Path) -> bool:
+    """Whether Spark has not finished it yet; others do not tell."""
+    return (folder / UNFINISHED).exists()
 
 
 def parts_of(folder: Path) -> tuple[Part, ...]:
     """The data files of a folder, by name; what begins with "_" or "." is none.
 
     Raises:
-        DataError: "empty_file" without any, "unreadable" where it cannot be listed or has folders of its own.
+        DataError: "unreadable" where there are none, it has folders of its own, or cannot be listed.
     """
     try:
         names = sorted(path for path in folder.iterdir() if not path.name.startswith(("_", ".", "~")))
@@ -82,7 +86,7 @@ def parts_of(folder: Path) -> tuple[Part, ...]:
     except OSError as error:
         raise DataError("unreadable", f"{folder} cannot be read: {error.strerror or error}") from None
     if not parts:
-        raise DataError("empty_file", f"{folder} holds no part: was it written to the end?")
+        raise DataError("unreadable", f"{folder} is a folder without data files: was it written to the end?")
     return parts
 
 

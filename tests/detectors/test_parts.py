@@ -15,7 +15,7 @@ import pytest
 from detectors import Baseline, DataError, check
 from detectors.batch_profile import profile_batch
 from detectors.digest import sha256_file
-from detectors.parts import here, is_batch_folder, parts_of
+from detectors.parts import here, parts_of
 from detectors.source import header_of, read_frame, stream
 
 PARTS = 5
@@ -169,23 +169,11 @@ def test_cells_that_are_no_numbers_are_seen_in_whichever_part_they_are(tmp_path,
 def test_what_is_no_folder_of_parts_says_so(tmp_path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    with pytest.raises(DataError, match="holds no part"):
+    with pytest.raises(DataError, match="is a folder without data files"):
         parts_of(empty)
     (empty / "day=1").mkdir()
     with pytest.raises(DataError, match=r'folders of its own \("day=1"\)'):
         parts_of(empty)
-
-
-def test_a_folder_is_a_batch_by_its_name_or_by_success_and_not_while_it_is_written(tmp_path) -> None:
-    named, marked, other = (tmp_path / name for name in ("a.parquet", "b", "c"))
-    for folder in (named, marked, other):
-        folder.mkdir()
-    (marked / "_SUCCESS").touch()
-    assert [is_batch_folder(f) for f in (named, marked, other)] == [True, True, False]
-    (named / "_temporary").mkdir()
-    assert not is_batch_folder(named)
-    (tmp_path / "file.parquet").touch()
-    assert not is_batch_folder(tmp_path / "file.parquet")
 
 
 def test_the_digest_is_over_names_and_digests_of_the_parts(tmp_path, draw) -> None:
