@@ -38,7 +38,7 @@ def cluster() -> Iterator[Any]:
     """A scheduler and two worker processes."""
     distributed = pytest.importorskip("distributed", reason="Dask is not installed (driftcatcher[dask])")
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=":0"
     ) as started:
         yield started
 
