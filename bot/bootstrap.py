@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Literal
 
 from bot import config as configuration
 from bot.config import Config
+from bot.engine import DaskEngine
 from bot.inbox import Inbox, inbox_exists
 from bot.labelling import label_mark, waiting
 from bot.times import utc_now
+from detectors.parts import here
 from state.lock import LockedError, OwnerLock
 from state.records import Retrain, StateError
 from state.store import Store
@@ -79,6 +81,7 @@ class Application:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.store = Store(config.state_path)
+        self.engine = DaskEngine(config.cluster) if config.cluster else None
 
     @classmethod
     def load(cls, path: Path) -> Application:
@@ -92,7 +95,7 @@ class Application:
         """Checks batches."""
         from bot.monitoring import Monitoring
 
-        return Monitoring(self.config, self.store)
+        return Monitoring(self.config, self.store, engine=self.engine or here)
 
     @cached_property
     def retraining(self) -> Retraining:
@@ -188,7 +191,9 @@ class Application:
             return _kept(lambda: self.retraining.fail(started, lost))
 
     def close(self) -> None:
-        """Close the state file."""
+        """Close the state file, and leave the cluster."""
+        if self.engine is not None:
+            self.engine.close()
         self.store.close()
 
 

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 FINE, FOUND, BAD, REFUSED = 0, 1, 2, 3
 
-PathArg = click.Path(path_type=Path, dir_okay=False, readable=False)  # who reads it says what is wrong
+# A file, or a folder of parts; who reads it says what is wrong.
+PathArg = click.Path(path_type=Path, readable=False)
 model_option = click.option(
     "--model", "model_name", metavar="NAME", help="The model, where several are configured."
 )
@@ -178,7 +179,7 @@ def _metrics_line(title: str, rows: int, metrics: dict[str, Any]) -> str:
 @click.option("--notify", is_flag=True, help="Tell Slack as the bot would.")
 @click.pass_context
 def check(context: click.Context, file: Path, model_name: str | None, as_json: bool, notify: bool) -> None:
-    """Check a batch FILE (CSV, .gz, .zst, Parquet) against the champion's baseline."""
+    """Check a batch FILE (CSV, .gz, .zst, Parquet, or a folder of such parts) against the champion's baseline."""
     from bot.progress import reading
     from detectors.errors import DataError
 
@@ -635,7 +636,12 @@ def _sizes(_context: click.Context, _option: click.Parameter, value: str) -> tup
     show_default=True,
     help="Batches for each drift and number of rows.",
 )
-@click.option("--out", type=PathArg, metavar="FILE.png", help="Draw the table as a picture too.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.png",
+    help="Draw the table as a picture too.",
+)
 @click.option("--data", type=PathArg, help="Draw from this file, where the champion's own are gone.")
 @json_option
 @click.pass_context

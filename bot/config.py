@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import glob
 import hashlib
+import importlib.util
 import json
 import os
 import re
@@ -279,6 +280,8 @@ class Config(_Section):
 
     home: Path = Path(".driftcatcher")
     settle_seconds: Annotated[float, Field(ge=0, le=600)] = 2.0
+    engine: Literal["local", "dask"] = "local"
+    scheduler: Annotated[str, Field(pattern=r"^((tcp|tls)://\S+:\d+)?$")] = ""
     slack: SlackSection = SlackSection()
     mlflow: MlflowSection = MlflowSection()
     models: tuple[ModelSection, ...]
@@ -290,6 +293,18 @@ class Config(_Section):
         twice = [name for name, count in Counter(m.name for m in self.models).items() if count > 1]
         if twice:
             raise ValueError(f"models need names of their own; used more than once: {', '.join(twice)}")
+        return self
+
+    @model_validator(mode="after")
+    def _engine_at_hand(self) -> Config:
+        if self.engine == "local":
+            return self
+        if not self.scheduler:
+            raise ValueError(
+                'engine = "dask" needs scheduler = "tcp://HOST:8786", the address of a Dask scheduler'
+            )
+        if importlib.util.find_spec("distributed") is None:  # looked for, not loaded
+            raise ValueError("engine = \"dask\" needs Dask: pip install 'driftcatcher[dask]'")
         return self
 
     def model(self, name: str | None) -> ModelSection:
@@ -311,6 +326,11 @@ class Config(_Section):
     def approvers(self, model: ModelSection) -> tuple[str, ...]:
         """User and user-group ids that may approve for a model; nobody where none is named."""
         return self.slack.approvers if model.approvers is None else model.approvers
+
+    @property
+    def cluster(self) -> str:
+        """Address of the Dask scheduler; empty where everything runs here."""
+        return self.scheduler if self.engine == "dask" else ""
 
     @property
     def state_path(self) -> Path:

@@ -1,10 +1,14 @@
-"""Finished files in a folder: what is still being written is left alone until it is whole."""
+"""Finished files in a folder: what is still being written is left alone until it is whole.
+
+A folder of parts (see `detectors.parts`) is one file here.
+"""
 
 from __future__ import annotations
 
 import glob
 import logging
 import re
+import stat
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -13,13 +17,15 @@ from pathlib import Path
 
 from detectors.digest import sha256_file
 from detectors.errors import DataError
+from detectors.parts import is_being_written, is_table, parts_of
 
 log = logging.getLogger(__name__)
 
 QUARANTINE = "quarantine"  # folders of this name hold files that were set aside
 SUFFIXES = (".csv", ".csv.gz", ".csv.zst", ".parquet")
 _ESCAPED = re.compile(r"\[([*?[])\]")  # what `glob.escape` makes of a wildcard in the name of a folder
-# Size, mtime in ns, inode, ctime in ns: another file under an old name is another stamp.
+# Size, mtime in ns, inode, ctime in ns: another file under an old name is another stamp. Of a folder, the sum of the
+# sizes and the newest times.
 Stamp = tuple[int, int, int, int]
 
 
@@ -47,14 +53,24 @@ class Unreadable:
 
 
 def candidates(where: Path) -> list[Path]:
-    """Data files in a folder, or those a glob names, oldest first; hidden and foreign files are not batches."""
+    """Data files in a folder, or those a glob names, oldest first; hidden and foreign files are not batches.
+
+    A folder that says of itself that it is one batch is offered as such, and none of the files in it.
+    """
     try:
-        found = list(_matching(where))
+        found = [p for p in _matching(where) if not p.name.startswith((".", "~"))]
     except OSError as error:
         log.warning("%s cannot be read (%s): nothing is found there", where, error.strerror or error)
         return []
-    files = [p for p in found if p.name.lower().endswith(SUFFIXES) and not p.name.startswith((".", "~"))]
-    stamped = [(stamp, p) for p in files if (stamp := stamp_of(p)) is not None]
+    folders = {p for p in found if p.is_dir()}
+    tables = {p for p in folders if is_table(p)}
+    whole = [p for p in tables if not is_being_written(p)]
+    files = [
+        p
+        for p in found
+        if p.name.lower().endswith(SUFFIXES) and p not in folders and tables.isdisjoint(p.parents)
+    ]
+    stamped = [(stamp, p) for p in (*files, *whole) if (stamp := stamp_of(p)) is not None]
     return [p for stamp, p in sorted(stamped, key=lambda pair: (pair[0][1], pair[1].name))]
 
 
@@ -87,14 +103,24 @@ def settled(path: Path, seconds: float) -> bool:
 
 
 def stamp_of(path: Path) -> Stamp | None:
-    """What tells one state of a file from another; None where there is none."""
+    """What tells one state of a file, or of a folder of parts, from another; None where there is none."""
     try:
-        if not path.is_file():
+        own = path.stat()
+        if stat.S_ISREG(own.st_mode):
+            return own.st_size, own.st_mtime_ns, own.st_ino, own.st_ctime_ns
+        if not stat.S_ISDIR(own.st_mode):
             return None
-        stat = path.stat()
-    except OSError:
+        looks = [part.path.stat() for part in parts_of(path)]
+    except (OSError, DataError):
         return None  # renamed or removed between two looks: the next scan sees what is there then
-    return stat.st_size, stat.st_mtime_ns, stat.st_ino, stat.st_ctime_ns
+    return (
+        sum(look.st_size for look in looks),
+        max(
+            look.st_mtime_ns for look in (own, *looks)
+        ),  # the folder's own time tells of parts that came and went
+        own.st_ino,
+        max(look.st_ctime_ns for look in (own, *looks)),
+    )
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.config import Config
+from bot.engine import on_cluster
 from bot.plugins import load_trainer
 from state.records import Retrain
 from state.store import Store
@@ -39,6 +40,7 @@ class RetrainJob:
     tracking_uri: str
     ui_url: str
     tags: Mapping[str, str]
+    cluster: str = ""
 
     def to_json(self) -> str:
         """For the child's standard input, on one line."""
@@ -69,6 +71,7 @@ def job_for(config: Config, store: Store, retrain: Retrain) -> RetrainJob:
         tracking_uri=config.mlflow.tracking_uri,
         ui_url=config.mlflow.ui_url,
         tags=tags,
+        cluster=config.cluster,
     )
 
 
@@ -83,7 +86,7 @@ def perform(job: RetrainJob, progress: Progress) -> RetrainOutcome:
         job.champion,
         list(job.files),
         job.spec,
-        load_trainer(str(job.trainer.get("use", "hist_gradient_boosting")), params),
+        on_cluster(load_trainer(str(job.trainer.get("use", "hist_gradient_boosting")), params), job.cluster),
         MlflowRegistry(home, job.tracking_uri or None, job.ui_url),
         home,
         gate=job.gate,

@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from bot.config import ModelSection
-from bot.inbox import candidates
+from bot.inbox import Stamp, candidates, stamp_of
 from detectors.digest import sha256_file
 from detectors.errors import DataError
 from state.store import Store
@@ -34,8 +34,7 @@ class LabelledFile:
         return DataFile(str(self.path), self.sha256, self.rows)
 
 
-_Stamp = tuple[int, int, int]  # size, mtime and ctime in ns
-_looked: dict[tuple[Path, str], tuple[_Stamp, LabelledFile]] = {}  # by path and label column
+_looked: dict[tuple[Path, str], tuple[Stamp, LabelledFile]] = {}  # by path and label column
 _looking = threading.Lock()
 
 
@@ -47,21 +46,19 @@ def found(model: ModelSection, *, read: bool = True) -> tuple[LabelledFile, ...]
     """
     files = []
     for path in candidates(model.labeled):
-        try:
-            stat = path.stat()
-        except OSError:
+        key, stamp = (path, model.label.column), stamp_of(path)
+        if stamp is None:
             continue  # moved away between two looks
-        key, stamp = (path, model.label.column), (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
         if read:
             with _looking:  # several threads may ask for the same large file
                 if _known(key, stamp) is None:
-                    _looked[key] = (stamp, _look(*key, stat.st_mtime_ns))
+                    _looked[key] = (stamp, _look(*key, stamp[1]))
         if (file := _known(key, stamp)) is not None:
             files.append(file)
     return tuple(files)
 
 
-def _known(key: tuple[Path, str], stamp: _Stamp) -> LabelledFile | None:
+def _known(key: tuple[Path, str], stamp: Stamp) -> LabelledFile | None:
     seen, file = _looked.get(key, (None, None))
     return file if seen == stamp else None
 

@@ -25,6 +25,7 @@ from detectors.batch_profile import profile_batch
 from detectors.digest import sha256_file
 from detectors.errors import DataError
 from detectors.findings import only_joint
+from detectors.parts import Engine, here
 from detectors.profile import Profile
 from detectors.recommendation import recommend
 from detectors.report import DriftReport
@@ -66,6 +67,7 @@ class Monitoring:
     config: Config
     store: Store
     now: Callable[[], datetime] = utc_now
+    engine: Engine = here
 
     def check(
         self, model: ModelSection, path: Path, *, progress: Advance | None = None, patience: float = 600
@@ -183,6 +185,8 @@ class Monitoring:
             try:
                 theirs, seen = self._against(model, other, path, None)
             except DataError as error:
+                if error.kind == "engine":
+                    raise  # the verdict must not depend on whether the workers are there
                 log.warning("not compared with version %s: %s", other.record.version, error.message)
                 continue
             if learned and theirs.verdict == "stable":
@@ -200,7 +204,7 @@ class Monitoring:
         self, model: ModelSection, version: Trained, path: Path, progress: Advance | None
     ) -> tuple[DriftReport, Profile]:
         baseline = load_baseline(version)
-        profile = profile_batch(baseline, path, progress=progress)
+        profile = profile_batch(baseline, path, progress=progress, engine=self.engine)
         scored, trouble = score_batch(model, version, baseline, profile)
         with contained(model) as detectors:
             report = judge(

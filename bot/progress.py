@@ -9,6 +9,8 @@ from pathlib import Path
 
 import click
 
+from detectors.errors import DataError
+from detectors.parts import parts_of
 from detectors.source import Advance
 
 WORTH_A_BAR = 20_000_000  # bytes; smaller files are read before a bar could be drawn
@@ -17,10 +19,10 @@ WORTH_A_BAR = 20_000_000  # bytes; smaller files are read before a bar could be 
 @contextmanager
 def reading(file: Path) -> Iterator[Advance | None]:
     """A callback for (bytes read, bytes in all), or None where a bar would be in the way."""
-    if not sys.stderr.isatty() or not file.is_file() or file.stat().st_size < WORTH_A_BAR:
+    if not sys.stderr.isatty() or (size := _size(file)) < WORTH_A_BAR:
         yield None
         return
-    with click.progressbar(length=file.stat().st_size, label=f"reading {file.name}", file=sys.stderr) as bar:
+    with click.progressbar(length=size, label=f"reading {file.name}", file=sys.stderr) as bar:
         done = 0
 
         def advance(position: int, total: int) -> None:
@@ -31,3 +33,11 @@ def reading(file: Path) -> Iterator[Advance | None]:
                 done = position
 
         yield advance
+
+
+def _size(file: Path) -> int:
+    """Bytes of a file or of a folder's parts; 0 of what cannot be read: who reads it says why."""
+    try:
+        return sum(part.size for part in parts_of(file)) if file.is_dir() else file.stat().st_size
+    except (OSError, DataError):
+        return 0

@@ -108,9 +108,12 @@ def free_name(path: Path) -> Path:
 
 
 def move(source: Path, target: Path) -> None:
-    """Move a file to a name that is free, whole or not at all; StateError says why it cannot be."""
+    """Move a file, or a folder of parts, to a name that is free, whole or not at all; StateError says why not."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            _move_folder(source, target)
+            return
         try:
             os.link(source, target)
         except FileExistsError:
@@ -124,6 +127,18 @@ def move(source: Path, target: Path) -> None:
             raise
     except OSError as error:
         raise StateError(f"{source} cannot be moved to {target}: {error.strerror or error}") from error
+
+
+def _move_folder(source: Path, target: Path) -> None:
+    try:
+        source.rename(target)
+    except OSError:  # another file system
+        try:
+            shutil.copytree(source, target)
+        except (OSError, shutil.Error) as error:
+            shutil.rmtree(target, ignore_errors=True)
+            raise OSError(str(error)) from error
+        shutil.rmtree(source)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from bot import labelling
 from bot.config import Config, ModelSection
+from bot.engine import on_cluster
 from bot.times import utc_now
 from state.records import Batch, Promotion, Retrain, StateError
 from state.store import Store
@@ -173,7 +174,7 @@ class Retraining:
             base,
             new,
             model.label_spec(),
-            model.load_trainer(),
+            on_cluster(model.load_trainer(), self.config.cluster),
             self.registry(),
             self.config.home,
             gate=model.promotion_gate(),

@@ -13,6 +13,10 @@ TEMPLATE = """\
 
 home = ".driftcatcher"            # state.db, models and their baselines, the MLflow store
 # settle_seconds = 2              # a file in an inbox counts as finished when it has not changed for so long
+# engine = "dask"                 # batches that are folders of parts are counted, and random forests trained, on the
+# scheduler = "tcp://10.0.0.5:8786"    # workers of this Dask scheduler: `pip install 'driftcatcher[dask]'`. They must
+#                                 # have driftcatcher and see the files under the same paths. tls:// takes its
+#                                 # certificates from Dask's own configuration
 
 [slack]
 channel = "ml-alerts"             # invite the bot to it

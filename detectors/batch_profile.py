@@ -13,6 +13,7 @@ from detectors.baseline import Baseline
 from detectors.cells import some_names
 from detectors.chunks import WORKERS, Advance, Chunk
 from detectors.errors import DataError
+from detectors.parts import Engine, Part, check_columns, here, parts_of
 from detectors.probe import look
 from detectors.profile import FeatureProfile, Profile
 from detectors.sample import MAX_ROWS, RowSampler
@@ -32,17 +33,71 @@ def profile_batch(
     *,
     progress: Advance | None = None,
     sample: int | None = None,
+    engine: Engine = here,
 ) -> Profile:
-    """Summarize a batch in the cells of the baseline, in bounded memory.
+    """Summarize a batch in the cells of the baseline, in bounded memory; a folder is the merge of its parts.
 
     Args:
         progress: told how far the reading has come.
         sample: rows that are kept as they are, drawn at random, for the joint test and the champion: 10,000 where
             not given, and fewer of more than 500 features.
+        engine: where the parts of a folder are summarized; a single file is read here. The result is the same.
 
     Raises:
         DataError: the source cannot be used, or ("columns") has none of the features.
     """
+    if not isinstance(source, (str, Path)) or not Path(source).is_dir():
+        return profile_part(baseline, source, progress=progress, sample=sample)
+    parts = parts_of(Path(source))
+    needed = replace(baseline, table=None, record=None)  # what counting needs may have to travel
+    return _merged(Path(source), parts, engine(_part_or_none, (needed, sample), parts, progress), sample)
+
+
+def _part_or_none(shared: tuple[Baseline, int | None], part: Part, advance: Advance | None) -> Profile | None:
+    """One part's profile; None where it has no rows, as some parts that Spark writes."""
+    baseline, sample = shared
+    try:
+        return profile_part(baseline, part.path, progress=advance, sample=sample, seed=part.index)
+    except DataError as error:
+        if error.kind == "no_rows":
+            return None
+        raise
+
+
+def _merged(
+    folder: Path, parts: Sequence[Part], profiles: Iterable[Profile | None], sample: int | None
+) -> Profile:
+    """The profile of the whole, merged in the order of the parts: sums of floats depend on it."""
+    whole, first, empty = None, parts[0], 0
+    for part, profile in zip(parts, profiles, strict=True):
+        if profile is None:
+            empty += 1
+        elif whole is None:
+            whole, first = profile, part
+        else:
+            check_columns(profile.columns, whole.columns, part.path, first.path)
+            whole = whole.merge(profile, _drawn(sample, len(whole.features)))
+    if whole is None:
+        raise DataError("no_rows", f"none of the {len(parts)} parts of {folder} has rows: nothing to measure")
+    if not empty:
+        return whole
+    return replace(whole, notes=(*whole.notes, f"{empty} of {len(parts)} parts have no rows"))
+
+
+def _drawn(sample: int | None, features: int) -> int:
+    """Rows that are kept as they are: fewer of a wide table, unless their number was given."""
+    return min(MAX_ROWS, max(_LEAST_SAMPLE, _CELLS // features)) if sample is None else sample
+
+
+def profile_part(
+    baseline: Baseline,
+    source: pd.DataFrame | Path | str,
+    *,
+    progress: Advance | None = None,
+    sample: int | None = None,
+    seed: int = 0,
+) -> Profile:
+    """`profile_batch` of one file or frame; `seed` decides which of its rows are drawn."""
     features = baseline.features
     numeric, categorical = frozenset(baseline.numeric), frozenset(baseline.categorical)
     source_stream = stream(source, numeric, categorical, progress=progress)
@@ -56,9 +111,7 @@ def profile_batch(
             f"its columns are {some_names(columns)}: is it the right file, with a header?",
         )
     extra = tuple(c for c in columns if c not in features and c not in baseline.ignored)
-    sampler = RowSampler(
-        min(MAX_ROWS, max(_LEAST_SAMPLE, _CELLS // len(present))) if sample is None else sample
-    )
+    sampler = RowSampler(_drawn(sample, len(present)), seed)
     counted = _count(source_stream, list(present.values()), sampler)
     totals = {name: counted[name] for name in present}
     notes = list(source_stream.notes)

@@ -11,6 +11,7 @@ from detectors.baseline import Baseline
 from detectors.batch_profile import profile_batch
 from detectors.correlation import Correlation
 from detectors.domain_classifier import DomainClassifier
+from detectors.parts import Engine, here
 from detectors.policy import Policy
 from detectors.psi import PSI
 from detectors.report import DriftReport
@@ -31,8 +32,9 @@ def check(
     labelled_rows: int = 0,
     champion: Champion | None = None,
     progress: Advance | None = None,
+    engine: Engine = here,
 ) -> DriftReport:
-    """Compare a batch (a frame or a CSV or Parquet file) with the baseline.
+    """Compare a batch (a frame, a CSV or Parquet file or a folder of them) with the baseline.
 
     Args:
         detectors: PSI, the domain classifier and rank correlation where not given.
@@ -42,11 +44,12 @@ def check(
             label and probability of class 1. Then its score is judged too, and what the batch has cost is
             estimated, where the baseline has a track record.
         progress: told how many bytes of a file have been read, and how many there are.
+        engine: where the parts of a folder are summarized; see `detectors.parts`.
 
     Raises:
         DataError: the batch cannot be used; its `kind` says how.
     """
-    profile = profile_batch(baseline, source, progress=progress)
+    profile = profile_batch(baseline, source, progress=progress, engine=engine)
     chosen = (PSI(), DomainClassifier(), Correlation()) if detectors is None else tuple(detectors)
     scored = None
     if champion is not None and profile.sample is not None and not profile.missing_columns:

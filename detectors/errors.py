@@ -16,6 +16,9 @@ class DataError(ValueError):
         self.kind = kind
         self.message = message
 
+    def __reduce__(self) -> tuple[type[DataError], tuple[str, str]]:
+        return type(self), (self.kind, self.message)  # it may come from another process
+
 
 class DetectorFailed(Exception):
     """A detector gave no answer; the text says why, in words for people."""

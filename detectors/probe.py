@@ -41,6 +41,12 @@ class Probe:
     strays: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     clocks: Mapping[str, np.ndarray] = field(default_factory=dict)
 
+    def merge(self, other: Probe) -> Probe:
+        """What was seen in either of two parts; what both have seen, as the first has."""
+        return Probe(
+            self.renamed or other.renamed, {**other.strays, **self.strays}, {**other.clocks, **self.clocks}
+        )
+
 
 def look(
     source: pd.DataFrame | Path | str,

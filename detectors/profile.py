@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from detectors.sample import RowSample
+from detectors.sample import MAX_ROWS, RowSample
 from detectors.tally import Tally
 
 if TYPE_CHECKING:
@@ -264,8 +264,11 @@ class Profile:
     sample: RowSample | None = None
     probe: Probe | None = None
 
-    def merge(self, other: Profile) -> Profile:
-        """The summary of both tables; a feature that one of them lacks is lacking in the whole."""
+    def merge(self, other: Profile, sample: int = MAX_ROWS) -> Profile:
+        """The summary of both tables; a feature that one of them lacks is lacking in the whole.
+
+        `sample` is how many rows are kept as they are.
+        """
         both = {n: p.merge(other.features[n]) for n, p in self.features.items() if n in other.features}
         return Profile(
             rows=self.rows + other.rows,
@@ -275,8 +278,8 @@ class Profile:
             extra_columns=_union(self.extra_columns, other.extra_columns),
             notes=_union(self.notes, other.notes),
             errors=_union(self.errors, other.errors),
-            sample=self.sample and other.sample and self.sample.merge(other.sample),
-            probe=self.probe,
+            sample=self.sample and other.sample and self.sample.merge(other.sample, sample),
+            probe=self.probe.merge(other.probe) if self.probe and other.probe else self.probe or other.probe,
         )
 
     def to_bytes(self) -> bytes:

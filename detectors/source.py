@@ -1,4 +1,5 @@
-"""A CSV or Parquet file, or a frame, as a bounded-memory stream of columns; each bad file has its outcome.
+"""A CSV or Parquet file, a folder of them, or a frame, as a bounded-memory stream of columns; each bad file has its
+outcome.
 
 Outcomes are `DataError.kind`: empty_file, no_rows, truncated, unreadable, malformed, bomb, columns.
 """
@@ -11,12 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from detectors.cells import some_names, survives_as_number, unique_names
+from detectors.cells import survives_as_number, unique_names
 from detectors.chunks import Advance, Chunk, Stream
 from detectors.columns import series_categories, series_numbers
 from detectors.csv_source import csv_stream, csv_table
 from detectors.errors import DataError
 from detectors.parquet_source import is_parquet, parquet_stream, parquet_table
+from detectors.parts import advance_within, check_columns, parts_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +45,7 @@ def stream(
     *,
     progress: Advance | None = None,
 ) -> Stream:
-    """The columns of a file (.csv, .csv.gz, .csv.zst, .parquet) or frame, in blocks of bounded size.
+    """The columns of a file (.csv, .csv.gz, .csv.zst, .parquet), folder of files or frame, in blocks of bounded size.
 
     Args:
         source: path or frame.
@@ -57,6 +59,8 @@ def stream(
     if not isinstance(source, (str, Path)):
         return _frame_stream(source, numeric, categorical)
     path = Path(source)
+    if path.is_dir():
+        return _folder_stream(path, numeric, categorical, progress)
     if is_parquet(path):
         return parquet_stream(path, numeric, categorical, progress)
     return csv_stream(path, numeric, categorical, progress)
@@ -68,7 +72,7 @@ def read_frame(
     categorical: Collection[str] = (),
     progress: Progress | None = None,
 ) -> pd.DataFrame:
-    """Whole files as one frame, in the order given; for fitting and training.
+    """Whole files, or folders of parts, as one frame, in the order given; for fitting and training.
 
     Header names are read as in `stream`. A column in which at least nine of ten filled cells are numbers
     becomes float64 with NaN for the others; `frame.attrs["notes"]` says so, and what else was read in a
@@ -87,11 +91,12 @@ def read_frame(
     for file in files:
         if progress is not None:
             progress(f"reading {file.name}")
-        frame, said = parquet_table(file) if is_parquet(file) else csv_table(file, categorical)
-        if frames:
-            frame = _same_columns(frame, frames[0], file, files[0])
-        frames.append(frame)
-        notes.update(dict.fromkeys(said))
+        for path, frame, said in _tables(file, categorical):
+            if frames:
+                check_columns(list(frame.columns), list(frames[0].columns), path, files[0])
+                frame = frame[list(frames[0].columns)]
+            frames.append(frame)
+            notes.update(dict.fromkeys(said))
     whole = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
     for name in whole.columns:
         if name in categorical:
@@ -109,17 +114,21 @@ def header_of(path: Path | str) -> tuple[str, ...]:
     return stream(path, frozenset(), frozenset()).columns
 
 
-def _same_columns(frame: pd.DataFrame, first: pd.DataFrame, file: Path, first_file: Path) -> pd.DataFrame:
-    missing = [c for c in first.columns if c not in frame.columns]
-    extra = [c for c in frame.columns if c not in first.columns]
-    if missing or extra:
-        parts = [f"lacks {some_names(missing)}"] * bool(missing) + [f"has {some_names(extra)} more"] * bool(
-            extra
-        )
-        raise DataError(
-            "columns", f"{file} does not have the columns of {first_file}: it {' and '.join(parts)}"
-        )
-    return frame[list(first.columns)]
+def _tables(path: Path, categorical: Collection[str]) -> Iterator[tuple[Path, pd.DataFrame, list[str]]]:
+    """A file as a frame with its notes; a folder as those of its parts, of which some may be without rows."""
+    if not path.is_dir():
+        yield path, *(parquet_table(path) if is_parquet(path) else csv_table(path, categorical))
+        return
+    empty = True
+    for part in parts_of(path):
+        try:
+            yield from _tables(part.path, categorical)
+            empty = False
+        except DataError as error:
+            if error.kind != "no_rows":
+                raise
+    if empty:
+        raise DataError("no_rows", f"none of the parts of {path} has rows")
 
 
 def _mostly_numbers(frame: pd.DataFrame, name: str) -> str:
@@ -142,6 +151,28 @@ def _plain_numbers(frame: pd.DataFrame, name: str) -> None:
     words = [value for value in frame[name].unique() if isinstance(value, str)]
     if words and all(survives_as_number(word) for word in words):
         frame[name] = series_numbers(frame[name])[0]
+
+
+def _folder_stream(
+    folder: Path, numeric: frozenset[str], categorical: frozenset[str], progress: Advance | None
+) -> Stream:
+    parts = parts_of(folder)
+    first = stream(parts[0].path, numeric, categorical)
+
+    def chunks(found: Stream) -> Iterator[Chunk]:
+        for part in parts:
+            advance = advance_within(parts, part, progress)
+            one = stream(part.path, numeric, categorical, progress=advance)
+            check_columns(one.columns, first.columns, one.name, first.name)
+            try:
+                yield from one
+            except DataError as error:
+                if error.kind != "no_rows":  # a part may be without rows
+                    raise
+            found.notes[:] = dict.fromkeys(found.notes + one.notes)  # each thing once
+            found.errors.extend(one.errors)
+
+    return Stream(str(folder), first.columns, chunks, list(first.notes))
 
 
 def _frame_stream(frame: pd.DataFrame, numeric: frozenset[str], categorical: frozenset[str]) -> Stream:

@@ -203,7 +203,8 @@ class Trainer(Protocol):
     """The plug-in protocol, entry-point group `driftcatcher.trainers`.
 
     An instance is made with the parameters of its table in the configuration; a frozen dataclass is the
-    natural form. `trainers.checks.check_trainer` tells whether the contract is kept.
+    natural form. `trainers.checks.check_trainer` tells whether the contract is kept. With `uses_joblib = True` in
+    its class, `fit` runs inside joblib's Dask backend where the configuration names a scheduler.
     """
 
     @property

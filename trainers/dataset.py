@@ -138,7 +138,7 @@ def build(
 
 def _read(file: Path | DataFile, spec: LabelSpec, since: str, progress: Progress) -> _Table:
     path = Path(file.path if isinstance(file, DataFile) else file).absolute()
-    if isinstance(file, DataFile) and not path.is_file():
+    if isinstance(file, DataFile) and not path.exists():
         raise TrainingError(f"{path} is gone since {since}: put the file back")
     digest = sha256_file(path)
     if isinstance(file, DataFile) and digest != file.sha256:

@@ -114,6 +114,7 @@ class RandomForest:
     """
 
     name: ClassVar[str] = "random_forest"
+    uses_joblib: ClassVar[bool] = True  # its trees may grow on a Dask cluster
 
     n_estimators: int = 200
     max_depth: int | None = None

@@ -214,7 +214,7 @@ def test_a_folder_that_is_called_like_a_file_is_no_batch(watched, traffic, run) 
     assert Path(only.path).name == "next.csv"
     done = run(watched.folder, "check", watched.model.inbox / "x.csv")
     assert (done.code, done.out) == (2, "")
-    assert "is a directory" in done.err
+    assert "is a folder without data files" in done.err
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

@@ -168,7 +168,7 @@ def test_four_checks_at_the_same_moment_store_one_batch_and_one_alert(watched, t
 
 BAD_INPUT = {
     "no such file": (("check", "nowhere.csv"), "nowhere.csv cannot be read: No such file"),
-    "a folder": (("check", "inbox"), "is a directory"),
+    "a folder": (("check", "inbox"), "is a folder without data files"),
     "no file named": (("check",), "Missing argument 'FILE'. See `driftcatcher check --help`."),
     "unknown option": (("check", "x.csv", "--jsn"), "No such option"),
     "unknown command": (("chek",), "No such command 'chek'"),

@@ -98,3 +98,46 @@ def test_a_folder_with_wildcards_in_its_name_is_a_folder(tmp_path: Path, name: s
     models = load(base / "driftcatcher.toml").models
     assert [[p.name for p in candidates(m.inbox)] for m in models] == [["a.csv"], ["a.csv"], []]
     assert [inbox_exists(m.inbox) for m in models] == [True, True, True]
+
+
+def folder(path: Path, parts: int = 2, age: float = 60) -> Path:
+    path.mkdir()
+    for i in range(parts):
+        old(path / f"part-{i}.csv", age=age)
+    os.utime(path, (time.time() - age,) * 2)
+    return path
+
+
+def test_a_folder_of_parts_is_one_batch_by_its_name_or_by_success(tmp_path: Path) -> None:
+    folder(tmp_path / "named.parquet", age=90)
+    (folder(tmp_path / "marked") / "_SUCCESS").touch()
+    folder(tmp_path / "folder.csv")
+    folder(tmp_path / "empty.parquet", parts=0)
+    assert [p.name for p in candidates(tmp_path)] == ["named.parquet", "marked"]
+    assert [p.name for p in candidates(tmp_path / "*.parquet")] == ["named.parquet"]
+    assert [p.name for p in candidates(tmp_path / "**" / "*")] == [
+        "named.parquet",
+        "part-0.csv",
+        "part-1.csv",
+        "marked",
+    ]
+    assert names(list(Inbox(tmp_path, settle=0).finished())) == ["named.parquet", "marked"]
+
+
+def test_a_folder_that_spark_writes_or_that_still_grows_is_left_for_the_next_scan(tmp_path: Path) -> None:
+    batch = folder(tmp_path / "b.parquet")
+    (batch / "_temporary").mkdir()
+    assert candidates(tmp_path) == candidates(tmp_path / "**" / "*") == []
+    (batch / "_temporary").rmdir()
+
+    def somebody_writes(seconds: float) -> None:
+        (batch / "part-1.csv").write_text("a\n1\n2\n")
+
+    inbox = Inbox(tmp_path, settle=5, sleep=somebody_writes)
+    assert list(inbox.finished()) == []
+    inbox.sleep = lambda seconds: None
+    (found,) = inbox.finished()
+    inbox.done(found)
+    assert list(inbox.finished()) == []
+    old(batch / "part-2.csv", age=3600)
+    assert names(list(inbox.finished())) == ["b.parquet"], "a part that is old but new here is a change"
