@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ log = logging.getLogger(__name__)
 REGIMES = 3  # versions of either kind that a drifted batch is compared with; each costs a reading of the file
 
 CLEARLY = 4  # times less PSI: another regime fits clearly better
+BASELINES = 8  # kept in memory
 CALM = 3  # batches in a row that fit again close an open incident
 
 
@@ -523,19 +525,33 @@ def score_batch(
 
 
 def load_baseline(champion: Trained) -> Baseline:
-    """The champion's baseline; DataError says how to get it back when it is gone or damaged."""
-    path = Path(champion.record.baseline_path)
+    """The champion's baseline; DataError says how to get it back when it is gone or damaged.
+
+    A few are kept in memory: a backlog of small batches would spend its time on reading the same file.
+    """
+    path, digest = Path(champion.record.baseline_path), champion.record.baseline_sha256
     try:
-        matches = sha256_file(path) == champion.record.baseline_sha256
+        return _baseline(path, digest, stamp_of(path))
+    except _Changed as changed:
+        reason = str(changed)
+    raise DataError(
+        "baseline",
+        f"the baseline of {champion.record.model} version {champion.record.version} cannot be used: {reason}. "
+        f"Download baseline from the MLflow run {champion.record.run_id} to {path}, or train again.",
+    )
+
+
+class _Changed(Exception):
+    """A baseline file is not the one that its training has left, and why."""
+
+
+@lru_cache(maxsize=BASELINES)
+def _baseline(path: Path, sha256: str, stamp: Stamp | None) -> Baseline:
+    """Read again as soon as the file's stamp is another."""
+    try:
+        matches = sha256_file(path) == sha256
     except DataError as error:
-        matches = False
-        reason = error.message
-    else:
-        reason = "its content has changed since training"
+        raise _Changed(error.message) from error
     if not matches:
-        raise DataError(
-            "baseline",
-            f"the baseline of {champion.record.model} version {champion.record.version} cannot be used: {reason}. "
-            f"Download baseline from the MLflow run {champion.record.run_id} to {path}, or train again.",
-        )
+        raise _Changed("its content has changed since training")
     return Baseline.load(path)
