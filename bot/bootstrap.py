@@ -217,7 +217,9 @@ class Bot:
         self._asked = threading.Event()
         self._threads: list[threading.Thread] = []
         settle, sleep = app.config.settle_seconds, self._stop.wait  # a stop ends the wait
-        self._inboxes = {m.name: Inbox(m.inbox, settle, sleep) for m in app.config.models}
+        self._inboxes = {
+            m.name: Inbox(m.inbox, settle, sleep, app.store.dealt_with(m.name)) for m in app.config.models
+        }
         self._housekept = utc_now()
 
     def start(self) -> None:

@@ -4,37 +4,55 @@ from __future__ import annotations
 
 import glob
 import logging
+import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from stat import S_ISREG
+from typing import Protocol
 
 from detectors.digest import sha256_file
 from detectors.errors import DataError
+from state.records import StateError
 
 log = logging.getLogger(__name__)
 
 QUARANTINE = "quarantine"  # folders of this name hold files that were set aside
 SUFFIXES = (".csv", ".csv.gz", ".csv.zst", ".parquet")
+KEPT_AT_ONCE = 100  # files that are dealt with before they are remembered in one write
 _ESCAPED = re.compile(r"\[([*?[])\]")  # what `glob.escape` makes of a wildcard in the name of a folder
-# Size, mtime in ns, inode, ctime in ns: another file under an old name is another stamp.
-Stamp = tuple[int, int, int, int]
+# Tells one state of a file from another; nobody takes it apart. Of a local file: size, mtime, inode and ctime.
+Stamp = str
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What a listing alone tells of a file: nothing of it was read.
+
+    Attributes:
+        path: as text.
+        stamp: another file under an old name has another stamp.
+        modified: when it was last written, in ns since 1970.
+        came: when it was written, renamed or moved here, in ns.
+    """
+
+    path: str
+    stamp: Stamp
+    modified: int
+    came: int
 
 
 @dataclass(frozen=True, slots=True)
 class InboxFile:
-    """A finished file: path, SHA-256 of its bytes, and the stamp it was read under."""
+    """A finished file: path, SHA-256 of its bytes, the stamp it was read under, and when it came here."""
 
     path: Path
     sha256: str
     stamp: Stamp
-
-    @property
-    def came(self) -> datetime:
-        """When it was written, renamed or moved here."""
-        return datetime.fromtimestamp(self.stamp[3] / 1e9, UTC)
+    came: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,27 +64,55 @@ class Unreadable:
     reason: str
 
 
+class Memory(Protocol):
+    """Remembers across restarts which files were dealt with: path -> stamp, as `state.inboxes.DealtWith` does."""
+
+    def load(self) -> dict[str, Stamp]: ...
+    def keep(self, stamps: Mapping[str, Stamp], /) -> None: ...
+    def drop(self, paths: Iterable[str], /) -> None: ...
+
+
 def candidates(where: Path) -> list[Path]:
     """Data files in a folder, or those a glob names, oldest first; hidden and foreign files are not batches."""
+    return [Path(file.path) for file in listing(where) or ()]
+
+
+def listing(where: Path) -> list[Listed] | None:
+    """`candidates` with their stamps, at the cost of one look at each; None where the folder cannot be read."""
     try:
-        found = list(_matching(where))
+        listed = [file for path in _matching(where) if (file := _look(path)) is not None]
     except OSError as error:
         log.warning("%s cannot be read (%s): nothing is found there", where, error.strerror or error)
-        return []
-    files = [p for p in found if p.name.lower().endswith(SUFFIXES) and not p.name.startswith((".", "~"))]
-    stamped = [(stamp, p) for p in files if (stamp := stamp_of(p)) is not None]
-    return [p for stamp, p in sorted(stamped, key=lambda pair: (pair[0][1], pair[1].name))]
+        return None
+    return sorted(listed, key=lambda file: (file.modified, file.path.rpartition("/")[2]))
 
 
-def _matching(where: Path) -> Iterator[Path]:
-    """What lies in a folder, or what a glob names; a folder that is there is one, whatever its name."""
+def _matching(where: Path) -> Iterator[str]:
+    """What may be data in a folder, or of what a glob names; a folder that is there is one, whatever its name."""
+    found: Iterable[str] = ()
     if where.is_dir():
-        return where.iterdir()
-    if glob.has_magic(str(where)):
-        found = (Path(p) for p in glob.iglob(str(where), recursive=True))  # noqa: PTH207
+        with os.scandir(where) as entries:
+            found = [entry.path for entry in entries]
+    elif glob.has_magic(str(where)):
+        named = glob.iglob(str(where), recursive=True)  # noqa: PTH207
         depth = len(where.parts) - 1 if "**" not in where.parts else where.parts.index("**")
-        return (p for p in found if QUARANTINE not in p.parts[depth:])
-    return iter(())
+        found = (path for path in named if QUARANTINE not in Path(path).parts[depth:])
+    for path in found:
+        name = path.rpartition("/")[2]
+        if name.lower().endswith(SUFFIXES) and not name.startswith((".", "~")):
+            yield path
+
+
+def _look(path: str) -> Listed | None:
+    """One look at a file; None where there is none: the next scan sees what is there then."""
+    try:
+        stat = os.stat(path)  # noqa: PTH116  a Path for each of ten thousand files costs more than the look
+    except (OSError, ValueError):
+        return None
+    if not S_ISREG(stat.st_mode):
+        return None
+    stamp = f"{stat.st_size}-{stat.st_mtime_ns}-{stat.st_ino}-{stat.st_ctime_ns}"
+    return Listed(path, stamp, stat.st_mtime_ns, stat.st_ctime_ns)
 
 
 def inbox_exists(where: Path) -> bool:
@@ -81,20 +127,15 @@ def inbox_exists(where: Path) -> bool:
 
 def settled(path: Path, seconds: float) -> bool:
     """Whether a file has not changed for so long that it counts as finished."""
-    stamp = stamp_of(path)
+    file = _look(str(path))
     # a clock that goes ahead elsewhere must not make a file look unfinished until then
-    return stamp is not None and abs(time.time_ns() - stamp[1]) >= int(seconds * 1e9)
+    return file is not None and abs(time.time_ns() - file.modified) >= int(seconds * 1e9)
 
 
 def stamp_of(path: Path) -> Stamp | None:
     """What tells one state of a file from another; None where there is none."""
-    try:
-        if not path.is_file():
-            return None
-        stat = path.stat()
-    except OSError:
-        return None  # renamed or removed between two looks: the next scan sees what is there then
-    return stat.st_size, stat.st_mtime_ns, stat.st_ino, stat.st_ctime_ns
+    file = _look(str(path))
+    return None if file is None else file.stamp
 
 
 @dataclass(slots=True)
@@ -102,43 +143,91 @@ class Inbox:
     """The finished files of one model's inbox, each offered once while its bytes stay the same.
 
     A file counts as finished when it has not changed for `settle` seconds. Files that were moved in whole keep
-    their old time and are taken at once.
+    their old time and are taken at once. With a `memory` what was dealt with is known after a restart too, by its
+    path and stamp, and is not read again to find that out.
     """
 
     where: Path
     settle: float = 2.0
     sleep: Callable[[float], object] = time.sleep
-    _seen: dict[Path, Stamp] = field(default_factory=dict)
+    memory: Memory | None = None
+    _seen: dict[str, Stamp] | None = None
+    _unkept: dict[str, Stamp] = field(default_factory=dict)  # dealt with, and not in the memory yet
 
     def finished(self) -> Iterator[InboxFile | Unreadable]:
         """New finished files, oldest first; one that cannot be read is offered once."""
-        looks = {
-            p: stamp for p in candidates(self.where) if (stamp := stamp_of(p)) and self._seen.get(p) != stamp
-        }
+        seen, listed = self._known(), listing(self.where)
+        if listed is None:
+            return
+        self._drop_gone(seen, listed)
+        new = [file for file in listed if seen.get(file.path) != file.stamp]
         horizon = time.time_ns() - int(self.settle * 1e9)
-        if any(stamp[1] > horizon for stamp in looks.values()):
+        if any(file.modified > horizon for file in new):
             self.sleep(self.settle)
-        for path, stamp in looks.items():
-            if stamp_of(path) != stamp:
-                log.info("still being written, left for the next scan: %s", path.name)
-                continue
-            try:
-                digest = sha256_file(path)
-            except DataError as error:
-                self._seen[path] = stamp
-                yield Unreadable(path, stamp, error.message)
-                continue
-            if stamp_of(path) == stamp:
-                yield InboxFile(path, digest, stamp)
+        try:
+            for file in new:
+                found = self._read(file)
+                if isinstance(found, Unreadable):
+                    seen[file.path] = file.stamp
+                if found is not None:
+                    yield found
+                if len(self._unkept) >= KEPT_AT_ONCE:
+                    self._keep()
+        finally:
+            self._keep()
+
+    def _read(self, file: Listed) -> InboxFile | Unreadable | None:
+        """The file with its digest; None of one that is still being written."""
+        path = Path(file.path)
+        if stamp_of(path) != file.stamp:
+            log.info("still being written, left for the next scan: %s", path.name)
+            return None
+        try:
+            digest = sha256_file(path)
+        except DataError as error:
+            return Unreadable(path, file.stamp, error.message)
+        if stamp_of(path) != file.stamp:
+            return None
+        return InboxFile(path, digest, file.stamp, datetime.fromtimestamp(file.came / 1e9, UTC))
+
+    def _known(self) -> dict[str, Stamp]:
+        if self._seen is None:
+            loaded = {} if self.memory is None else self.memory.load()
+            self._seen = loaded if self._seen is None else self._seen  # another thread may have been faster
+        return self._seen
+
+    def _drop_gone(self, seen: dict[str, Stamp], listed: Iterable[Listed]) -> None:
+        """What lies there no longer need not be remembered; a folder that is away may come back."""
+        gone = seen.keys() - {file.path for file in listed}
+        if not gone or not inbox_exists(self.where):
+            return
+        for path in gone:
+            seen.pop(path, None)
+            self._unkept.pop(path, None)
+        if self.memory is not None:
+            self.memory.drop(gone)
+
+    def _keep(self) -> None:
+        """Many files in one write; one that a crash loses is read once more after the restart."""
+        unkept, self._unkept = self._unkept, {}
+        if self.memory is None or not unkept:
+            return
+        try:
+            self.memory.keep(unkept)
+        except StateError as error:
+            log.warning("the files that were dealt with are remembered later: %s", error)
+            self._unkept = {**unkept, **self._unkept}
 
     def done(self, file: InboxFile | Unreadable) -> None:
         """Remember that a file was dealt with; the same bytes are not offered again."""
-        self._seen[file.path] = file.stamp
+        self._known()[str(file.path)] = self._unkept[str(file.path)] = file.stamp
 
     def again(self, file: InboxFile | Unreadable) -> None:
         """Offer a file once more: it could not be dealt with."""
         self.forget(file.path)
 
     def forget(self, path: Path) -> None:
-        """Offer what lies under this path once more, if anything does."""
-        self._seen.pop(path, None)
+        """Offer what lies under this path once more, if anything does, also if this process ends now."""
+        self._unkept.pop(str(path), None)
+        if self._known().pop(str(path), None) is not None and self.memory is not None:
+            self.memory.drop([str(path)])

@@ -348,8 +348,8 @@ class Monitoring:
         held, said = [batch for batch in self.store.held(model.name) if batch.id not in done], []
         for batch in held:
             if (batch.baseline_version, batch.policy_sha) != now_used:
+                inbox.forget(Path(batch.path))  # first: what is released is known from the inbox alone
                 self.store.release(batch.id)
-                inbox.forget(Path(batch.path))
             elif batch.state == "checked":
                 decision = self.notify(model, self._up_to_date(model, batch))
                 said += [batch] if decision.action != "quiet" else []

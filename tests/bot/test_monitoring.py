@@ -250,6 +250,27 @@ def test_what_was_held_back_under_an_earlier_version_alerts_nobody_after_the_pro
     assert batch.baseline_version == "2"
 
 
+def test_what_is_measured_anew_after_a_promotion_is_so_though_the_bot_dies_on_the_way(
+    watched, traffic, monkeypatch
+) -> None:
+    store, scan = watched.app.store, at(watched, NOON).scan
+    store.snooze("netflow", NOON + timedelta(days=9), "U0ANNA", NOON)
+    watched.drop(traffic.drifted)
+    (held,) = scan(watched.model, watched.inbox())
+    store.add_version(replace(store.champion("netflow").record, version=2), NOON)
+    store.finish_promotion(store.begin_promotion("netflow", 2, "train", "test", NOON).id, NOON)
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as once, pytest.raises(KeyboardInterrupt):
+        once.setattr(store, "release", die)
+        scan(watched.model, watched.inbox())
+    (again,) = scan(watched.model, watched.inbox())
+    assert (again.path, again.baseline_version) == (held.path, "2")
+    assert scan(watched.model, watched.inbox()) == []
+
+
 def test_calm_counts_from_the_last_drift_and_against_one_version(watched, traffic) -> None:
     store = watched.app.store
     assert told(watched, traffic, 0, timedelta(0)).action == "open"
