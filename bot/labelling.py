@@ -66,9 +66,11 @@ def _known(key: tuple[str, str], stamp: Stamp) -> LabelledFile | None:
 
 def waiting(model: ModelSection, store: Store, *, read: bool = True) -> tuple[LabelledFile, ...]:
     """Usable labelled files that no version was trained on yet, each content once; `read` as in `found`."""
+    usable = [f for f in found(model, read=read) if not f.error]
+    if not usable:
+        return ()
     used = store.used_labelled_sha256s(model.name)
-    fresh = {f.sha256: f for f in found(model, read=read) if not f.error and f.sha256 not in used}
-    return tuple(fresh.values())
+    return tuple({f.sha256: f for f in usable if f.sha256 not in used}.values())
 
 
 def unusable(model: ModelSection) -> tuple[LabelledFile, ...]:

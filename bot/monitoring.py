@@ -42,6 +42,7 @@ REGIMES = 3  # versions of either kind that a drifted batch is compared with; ea
 
 CLEARLY = 4  # times less PSI: another regime fits clearly better
 BASELINES = 8  # kept in memory
+REPORTS = 20  # of one scan that are kept in memory
 CALM = 3  # batches in a row that fit again close an open incident
 
 
@@ -315,7 +316,8 @@ class Monitoring:
     ) -> list[Batch]:
         """Check every new finished file of an inbox and report what was not reported yet.
 
-        One bad file never stops the next; `stop` is asked before each. Returns the batches that are new or news.
+        One bad file never stops the next; `stop` is asked before each. Returns the batches that are new or news, of
+        a long backlog only the newest with their reports.
         """
         if self.store.champion(model.name) is None:
             log.info("%s has no trained version yet: its inbox waits", model.name)
@@ -335,6 +337,8 @@ class Monitoring:
                 failed.append((found, batch))
             elif batch is not None:
                 checked.append(batch)
+                if len(checked) > REPORTS:
+                    checked[-REPORTS - 1] = replace(checked[-REPORTS - 1], report=None)
         self._report_failed(model, inbox, failed)
         checked += self._decide_again(model, inbox, {batch.id for batch in checked})
         return checked + list({batch.id: batch for _, batch in failed}.values())

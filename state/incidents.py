@@ -98,6 +98,15 @@ class Incidents:
             key = _unclosed(self._db, model)
             return None if key is None else load(self._db, key)
 
+    def unclosed_incidents(self) -> tuple[Incident, ...]:
+        """`open_incident_of` every model that has one."""
+        with self._db.read():
+            rows = self._db.rows(
+                f"{_SELECT} INDEXED BY one_unclosed_incident_a_model"
+                " WHERE state IN ('open', 'retraining', 'decision') ORDER BY model"
+            )
+        return tuple(_incident(row) for row in rows)
+
     def incidents(self, model: str | None = None, limit: int = 20) -> tuple[Incident, ...]:
         """The incidents of a model (or of all), newest first."""
         where, values = of_model(model)

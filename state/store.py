@@ -70,6 +70,7 @@ class Store:
         self.incident = incidents.incident
         self.batches_of = incidents.batches_of
         self.open_incident_of = incidents.open_incident_of
+        self.unclosed_incidents = incidents.unclosed_incidents
         self.incidents = incidents.incidents
         self.dismiss_incident = incidents.dismiss_incident
         self.resolve_incident = incidents.resolve_incident

@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from bot import monitoring
 from bot.alerting import Notify
 from bot.bootstrap import Application
 from bot.config import FILE_NAME
@@ -567,6 +568,17 @@ def test_a_scan_that_is_asked_to_stop_leaves_the_rest_for_the_next(watched, traf
     rest = watched.app.monitoring.scan(watched.model, inbox)
     assert [Path(b.path).name for b in first] == ["0.csv", "1.csv"]
     assert [Path(b.path).name for b in rest] == ["2.csv", "3.csv"]
+
+
+def test_a_long_backlog_is_reported_whole_and_keeps_few_reports_in_memory(
+    watched, traffic, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(monitoring, "REPORTS", 2)
+    for rows in range(600, 605):
+        watched.drop(variant(traffic.stable, tmp_path / f"{rows}.csv", rows))
+    batches = watched.app.monitoring.scan(watched.model, watched.inbox())
+    assert [batch.report is not None for batch in batches] == [False, False, False, True, True]
+    assert all(watched.app.store.batch(batch.id).reported for batch in batches)
 
 
 def test_a_model_may_alert_on_drift_alone(watch, traffic) -> None:
