@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import zlib
 from datetime import datetime
-from sqlite3 import Row
 from typing import Any
 
 from state.codec import stamp, to_json
@@ -29,7 +28,7 @@ WITH spoken AS (
     JOIN batches own ON own.id = coalesce(f.batch_id, m.batch_id)
     JOIN batches same ON same.model = own.model AND same.sha256 = own.sha256
 )
-SELECT id, report FROM batches AS b
+SELECT id FROM batches AS b
 WHERE state = 'checked' AND rolled_up = 0 AND checked_at < ? AND quarantine IS NULL
 AND NOT (held = 1 AND reported_at IS NULL)
 AND NOT EXISTS (SELECT 1 FROM incident_batches m JOIN incidents i ON i.id = m.incident_id
@@ -37,8 +36,10 @@ AND NOT EXISTS (SELECT 1 FROM incident_batches m JOIN incidents i ON i.id = m.in
 AND id NOT IN spoken
 AND id < (SELECT n.id FROM batches AS n WHERE n.model = b.model AND n.state = 'checked' AND n.quarantine IS NULL
     ORDER BY n.id DESC LIMIT 1 OFFSET {IN_FULL - 1})
+{{among}}
 ORDER BY checked_at LIMIT ?
 """  # noqa: S608  our own number
+_STILL = "AND id IN (SELECT value FROM json_each(?))"
 
 
 class RollUp:
@@ -53,14 +54,17 @@ class RollUp:
         Few at a time, so that no other writer waits. Left alone are the newest 100 checks of each model, batches of
         incidents that are not closed, those of which somebody said what they were, and those set aside or held.
         """
+        with self._db.read():  # what takes long keeps nobody from writing
+            old = self._db.rows(_OLD.format(among=""), stamp(before), limit)
+        which = json.dumps([row["id"] for row in old])
         with self._db.write():
-            old = self._db.rows(_OLD, stamp(before), limit)
-            for row in old:
-                self._one(row)
-        return len(old)
+            still = self._db.rows(_OLD.format(among=_STILL), stamp(before), which, limit) if old else []
+            for row in still:
+                self._one(row["id"])
+        return len(still)
 
-    def _one(self, row: Row) -> None:
-        batch_id, report = row["id"], json.loads(row["report"])
+    def _one(self, batch_id: int) -> None:
+        report = json.loads(self._db.value("SELECT report FROM batches WHERE id = ?", batch_id))
         scores = self._db.rows(
             f"SELECT {', '.join(_SCORE)} FROM scores WHERE batch_id = ? ORDER BY id",  # noqa: S608
             batch_id,
