@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Literal
 from bot import config as configuration
 from bot.config import Config
 from bot.engine import DaskEngine
-from bot.inbox import Inbox, inbox_exists
+from bot.inbox import Inbox
 from bot.labelling import label_mark, waiting
+from bot.listing import inbox_exists
 from bot.times import utc_now
 from detectors.parts import here
 from state.lock import LockedError, OwnerLock
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DEFAULT_API = "https://slack.com/api/"
+ROLL_UP_PAUSE = timedelta(hours=1)
 WATCH = 10.0  # seconds in which a running bot has begun to deliver, or waits for Slack itself
 
 
@@ -222,8 +224,11 @@ class Bot:
         self._asked = threading.Event()
         self._threads: list[threading.Thread] = []
         settle, sleep = app.config.settle_seconds, self._stop.wait  # a stop ends the wait
-        self._inboxes = {m.name: Inbox(m.inbox, settle, sleep) for m in app.config.models}
+        self._inboxes = {
+            m.name: Inbox(m.inbox, settle, sleep, app.store.dealt_with(m.name)) for m in app.config.models
+        }
         self._housekept = utc_now()
+        self._roll_up_at = self._housekept
 
     def start(self) -> None:
         """Take the state file, mend what was cut off, and start everything. LockedError if a bot runs already."""
@@ -316,11 +321,19 @@ class Bot:
             self.app.store.enqueue("incident", key, {}, silence.incident_id, now)
         self._housekept = now
         self._wake()
+        self._roll_up(now)
+
+    def _roll_up(self, now: datetime) -> None:
+        """Some old batches each time, so that nothing waits; when there are no more, not again for a while."""
+        after = self.app.config.history.roll_up_after
+        if after is not None and now >= self._roll_up_at and not self.app.store.roll_up(now - after):
+            self._roll_up_at = now + ROLL_UP_PAUSE
 
     def _follow_labels(self, now: datetime) -> None:
+        unclosed = {incident.model: incident for incident in self.app.store.unclosed_incidents()}
         for model in self.app.config.models:
             files = waiting(model, self.app.store)  # read here, so that answers in Slack need not
-            incident = self.app.store.open_incident_of(model.name)
+            incident = unclosed.get(model.name)
             if incident is None:
                 continue
             mark = label_mark(files)

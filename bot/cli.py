@@ -513,7 +513,7 @@ def rollback(context: click.Context, model_name: str | None, why: str) -> None:
 def status(context: click.Context, model_name: str | None, as_json: bool) -> None:
     """Models, champions, last verdicts, incidents, cool-downs, counters and the last drift history."""
     from bot import status as statuses
-    from bot.inbox import inbox_exists
+    from bot.listing import inbox_exists
     from bot.times import utc_now
 
     application = _application(context)

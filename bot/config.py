@@ -275,6 +275,12 @@ class MlflowSection(_Section):
     ui_url: str = "http://127.0.0.1:5000"
 
 
+class HistorySection(_Section):
+    """How long checks are kept in full; of older ones verdict and scores stay. Without `roll_up_after`: for ever."""
+
+    roll_up_after: Annotated[Duration, Field(ge=timedelta(days=1))] | None = None
+
+
 class Config(_Section):
     """The whole configuration, with absolute paths."""
 
@@ -284,6 +290,7 @@ class Config(_Section):
     scheduler: Annotated[str, Field(pattern=r"^((tcp|tls)://\S+:\d+)?$")] = ""
     slack: SlackSection = SlackSection()
     mlflow: MlflowSection = MlflowSection()
+    history: HistorySection = HistorySection()
     models: tuple[ModelSection, ...]
 
     @model_validator(mode="after")
@@ -392,8 +399,8 @@ def _with_absolute_paths(raw: dict[str, Any], base: Path) -> dict[str, Any]:
 
 
 _SECTIONS: dict[str, type[_Section]] = {
-    "slack": SlackSection, "mlflow": MlflowSection, "models": ModelSection, "label": LabelSection,
-    "gate": GateSection, "performance": PerformanceSection, "features": FeatureSection,
+    "slack": SlackSection, "mlflow": MlflowSection, "history": HistorySection, "models": ModelSection,
+    "label": LabelSection, "gate": GateSection, "performance": PerformanceSection, "features": FeatureSection,
 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from bot.config import ModelSection
-from bot.inbox import Stamp, candidates, stamp_of
+from bot.listing import Stamp, listing
 from detectors.digest import sha256_file
 from detectors.errors import DataError
 from state.store import Store
@@ -34,40 +34,43 @@ class LabelledFile:
         return DataFile(str(self.path), self.sha256, self.rows)
 
 
-_looked: dict[tuple[Path, str], tuple[Stamp, LabelledFile]] = {}  # by path and label column
+_looked: dict[tuple[str, str], tuple[Stamp, LabelledFile]] = {}  # by path and label column
 _looking = threading.Lock()
 
 
 def found(model: ModelSection, *, read: bool = True) -> tuple[LabelledFile, ...]:
     """Every data file in the model's labelled folder, newest last, used or not.
 
-    Each is read once while its size and time stay the same. `read=False` leaves out those that were not read
-    yet, for answers that may not wait.
+    Each is read once while its stamp stays the same. `read=False` leaves out those that were not read yet, for
+    answers that may not wait.
     """
     files = []
-    for path in candidates(model.labeled):
-        key, stamp = (path, model.label.column), stamp_of(path)
-        if stamp is None:
-            continue  # moved away between two looks
+    for listed in listing(model.labeled) or ():
+        key = (listed.path, model.label.column)
         if read:
             with _looking:  # several threads may ask for the same large file
-                if _known(key, stamp) is None:
-                    _looked[key] = (stamp, _look(*key, stamp[1]))
-        if (file := _known(key, stamp)) is not None:
+                if _known(key, listed.stamp) is None:
+                    _looked[key] = (
+                        listed.stamp,
+                        _look(Path(listed.path), model.label.column, listed.modified),
+                    )
+        if (file := _known(key, listed.stamp)) is not None:
             files.append(file)
     return tuple(files)
 
 
-def _known(key: tuple[Path, str], stamp: Stamp) -> LabelledFile | None:
+def _known(key: tuple[str, str], stamp: Stamp) -> LabelledFile | None:
     seen, file = _looked.get(key, (None, None))
     return file if seen == stamp else None
 
 
 def waiting(model: ModelSection, store: Store, *, read: bool = True) -> tuple[LabelledFile, ...]:
     """Usable labelled files that no version was trained on yet, each content once; `read` as in `found`."""
+    usable = [f for f in found(model, read=read) if not f.error]
+    if not usable:
+        return ()
     used = store.used_labelled_sha256s(model.name)
-    fresh = {f.sha256: f for f in found(model, read=read) if not f.error and f.sha256 not in used}
-    return tuple(fresh.values())
+    return tuple({f.sha256: f for f in usable if f.sha256 not in used}.values())
 
 
 def unusable(model: ModelSection) -> tuple[LabelledFile, ...]:

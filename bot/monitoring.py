@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from typing import Any
 from bot import alerting
 from bot.config import Config, ModelSection
 from bot.creep import with_creep
-from bot.inbox import Inbox, InboxFile, Stamp, Unreadable, stamp_of
+from bot.inbox import Inbox, InboxFile, Unreadable
 from bot.isolation import contained
 from bot.labelling import waiting
+from bot.listing import Stamp, stamp_of
 from bot.times import utc_now
 from detectors.baseline import Baseline
 from detectors.batch_profile import profile_batch
@@ -41,6 +43,8 @@ log = logging.getLogger(__name__)
 REGIMES = 3  # versions of either kind that a drifted batch is compared with; each costs a reading of the file
 
 CLEARLY = 4  # times less PSI: another regime fits clearly better
+BASELINES = 8  # kept in memory
+REPORTS = 20  # of one scan that are kept in memory
 CALM = 3  # batches in a row that fit again close an open incident
 
 
@@ -317,7 +321,8 @@ class Monitoring:
     ) -> list[Batch]:
         """Check every new finished file of an inbox and report what was not reported yet.
 
-        One bad file never stops the next; `stop` is asked before each. Returns the batches that are new or news.
+        One bad file never stops the next; `stop` is asked before each. Returns the batches that are new or news, of
+        a long backlog only the newest with their reports.
         """
         if self.store.champion(model.name) is None:
             log.info("%s has no trained version yet: its inbox waits", model.name)
@@ -337,6 +342,8 @@ class Monitoring:
                 failed.append((found, batch))
             elif batch is not None:
                 checked.append(batch)
+                if len(checked) > REPORTS:
+                    checked[-REPORTS - 1] = replace(checked[-REPORTS - 1], report=None)
         self._report_failed(model, inbox, failed)
         checked += self._decide_again(model, inbox, {batch.id for batch in checked})
         return checked + list({batch.id: batch for _, batch in failed}.values())
@@ -350,8 +357,8 @@ class Monitoring:
         held, said = [batch for batch in self.store.held(model.name) if batch.id not in done], []
         for batch in held:
             if (batch.baseline_version, batch.policy_sha) != now_used:
+                inbox.forget(Path(batch.path))  # first: what is released is known from the inbox alone
                 self.store.release(batch.id)
-                inbox.forget(Path(batch.path))
             elif batch.state == "checked":
                 decision = self.notify(model, self._up_to_date(model, batch))
                 said += [batch] if decision.action != "quiet" else []
@@ -527,19 +534,33 @@ def score_batch(
 
 
 def load_baseline(champion: Trained) -> Baseline:
-    """The champion's baseline; DataError says how to get it back when it is gone or damaged."""
-    path = Path(champion.record.baseline_path)
+    """The champion's baseline; DataError says how to get it back when it is gone or damaged.
+
+    A few are kept in memory: a backlog of small batches would spend its time on reading the same file.
+    """
+    path, digest = Path(champion.record.baseline_path), champion.record.baseline_sha256
     try:
-        matches = sha256_file(path) == champion.record.baseline_sha256
+        return _baseline(path, digest, stamp_of(path))
+    except _Changed as changed:
+        reason = str(changed)
+    raise DataError(
+        "baseline",
+        f"the baseline of {champion.record.model} version {champion.record.version} cannot be used: {reason}. "
+        f"Download baseline from the MLflow run {champion.record.run_id} to {path}, or train again.",
+    )
+
+
+class _Changed(Exception):
+    """A baseline file is not the one that its training has left, and why."""
+
+
+@lru_cache(maxsize=BASELINES)
+def _baseline(path: Path, sha256: str, stamp: Stamp | None) -> Baseline:
+    """Read again as soon as the file's stamp is another."""
+    try:
+        matches = sha256_file(path) == sha256
     except DataError as error:
-        matches = False
-        reason = error.message
-    else:
-        reason = "its content has changed since training"
+        raise _Changed(error.message) from error
     if not matches:
-        raise DataError(
-            "baseline",
-            f"the baseline of {champion.record.model} version {champion.record.version} cannot be used: {reason}. "
-            f"Download baseline from the MLflow run {champion.record.run_id} to {path}, or train again.",
-        )
+        raise _Changed("its content has changed since training")
     return Baseline.load(path)

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from bot.config import ModelSection
-from bot.inbox import QUARANTINE, SUFFIXES
+from bot.listing import QUARANTINE, SUFFIXES
 from detectors.digest import sha256_file
 from detectors.errors import DataError
 from state.records import Batch, StateError

@@ -28,6 +28,9 @@ command = "/drift"
 # tracking_uri = "http://127.0.0.1:5000"     # default: a SQLite store in `home`
 # ui_url = "http://127.0.0.1:5000"           # where people open run links
 
+[history]
+# roll_up_after = "365d"          # of older checks only verdict and scores are kept; default: everything for ever
+
 [[models]]                        # repeat this block for each deployed model
 name = "my-model"
 inbox = "inbox/my-model"          # a folder, or a glob such as "exports/*.parquet"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from sqlite3 import Row
@@ -16,6 +17,7 @@ from state.database import Database
 from state.journal import note
 from state.process import Process
 from state.records import Batch, Claim, HistoryPoint, PastCheck, StateError
+from state.rollup import scores_of
 
 STALE_CLAIM = timedelta(hours=1)  # a check that takes longer than this is taken for hung
 
@@ -172,12 +174,12 @@ class Batches:
                 batch.model,
                 aside,
             )
-            for table in ("scores", "profiles"):
+            for table in ("scores", "profiles", "rollups"):
                 self._db.change(f"DELETE FROM {table} WHERE batch_id = ?", batch_id)  # noqa: S608
             self._db.change(
                 "UPDATE batches SET quarantine = NULL, path = ?, state = 'failed', error_kind = 'released',"
                 " error = 'released from quarantine: it is checked again', verdict = NULL, rows = NULL,"
-                " overall_psi = NULL, worst = NULL, report = NULL WHERE id = ?",
+                " overall_psi = NULL, worst = NULL, report = NULL, rolled_up = 0 WHERE id = ?",
                 path,
                 batch_id,
             )
@@ -265,9 +267,15 @@ class Batches:
 
     def last_checked(self, model: str, sha256: str | None = None) -> Batch | None:
         """The newest batch of a model that has a report; with this content, where that is given."""
-        return self._newest(
-            "SELECT id FROM batches WHERE model = ?1 AND state = 'checked' AND (?2 IS NULL OR sha256 = ?2)"
-            " ORDER BY checked_at DESC, id DESC LIMIT 1",
+        if sha256 is None:
+            return self._newest(
+                "SELECT id FROM batches WHERE model = ? AND state = 'checked'"
+                " ORDER BY checked_at DESC, id DESC LIMIT 1",
+                model,
+            )
+        return self._newest(  # the plus: not by the index of all that is checked
+            "SELECT id FROM batches WHERE model = ? AND sha256 = ? AND +state = 'checked'"
+            " ORDER BY +checked_at DESC, id DESC LIMIT 1",
             model,
             sha256,
         )
@@ -286,10 +294,11 @@ class Batches:
         """The newest checks that were claimed before a batch's, of its model, baseline and policy; oldest first."""
         with self._db.read():
             batches = self._db.rows(
-                "SELECT b.id, b.path, b.checked_at, b.verdict, b.report FROM batches AS b, batches AS own"
+                "SELECT b.id, b.path, b.checked_at, b.verdict,"
+                " json_extract(b.report, '$.baseline_version') AS fitted_on FROM batches AS own, batches AS b"
                 " WHERE own.id = ? AND b.model = own.model AND b.baseline_version = own.baseline_version"
                 " AND b.policy_sha = own.policy_sha AND b.id < own.id AND b.state = 'checked'"
-                " AND b.quarantine IS NULL"
+                " AND b.quarantine IS NULL AND b.rolled_up = 0"
                 " ORDER BY b.id DESC LIMIT ?",
                 batch_id,
                 limit,
@@ -324,8 +333,10 @@ class Batches:
         """
         with self._db.read():
             rows = self._db.rows(
-                "SELECT max(id) AS id FROM batches WHERE model = ? AND state = 'checked' AND quarantine IS NULL"
-                " GROUP BY sha256 ORDER BY max(id) DESC LIMIT ?",
+                "SELECT id FROM batches AS b WHERE model = ? AND state = 'checked' AND quarantine IS NULL"
+                " AND NOT EXISTS (SELECT 1 FROM batches AS later WHERE later.model = b.model"
+                " AND later.sha256 = b.sha256 AND +later.id > b.id AND +later.state = 'checked'"
+                " AND later.quarantine IS NULL) ORDER BY id DESC LIMIT ?",
                 model,
                 limit,
             )
@@ -335,10 +346,12 @@ class Batches:
         """The checked batches of a file with this name or path, newest first."""
         with self._db.read():
             rows = self._db.rows(
-                "SELECT id FROM batches WHERE (path = ?1 OR substr(path, -length(?1) - 1) = '/' || ?1)"
+                "SELECT id FROM batches WHERE substr(path, length(rtrim(path, replace(path, '/', ''))) + 1) = ?3"
+                " AND (path = ?1 OR substr(path, -length(?1) - 1) = '/' || ?1)"
                 " AND (?2 IS NULL OR model = ?2) AND state = 'checked' ORDER BY id DESC",
                 name,
                 model,
+                name.rpartition("/")[2],
             )
             return tuple(_load(self._db, row["id"]) for row in rows)
 
@@ -398,24 +411,28 @@ def _past(row: Row, scores: list[Row]) -> PastCheck:
         path=row["path"],
         checked_at=moment(row["checked_at"]),
         verdict=row["verdict"],
-        baseline_version=json.loads(row["report"])["baseline_version"],
+        baseline_version=row["fitted_on"],
         scores={(s["feature"], s["detector"]): (s["p_value"], s["effect"]) for s in scores},
         drifted=frozenset((s["feature"], s["detector"]) for s in scores if s["drifted"]),
     )
 
 
 def _report(db: Database, row: Row) -> DriftReport:
-    scores = db.rows(
-        "SELECT feature, detector, statistic, effect, p_value, severity, drifted, detail FROM scores"
-        " WHERE batch_id = ? ORDER BY id",
-        row["id"],
-    )
+    if row["rolled_up"]:
+        scores = scores_of(db, row["id"])
+    else:
+        stored = db.rows(
+            "SELECT feature, detector, statistic, effect, p_value, severity, drifted, detail FROM scores"
+            " WHERE batch_id = ? ORDER BY id",
+            row["id"],
+        )
+        scores = [dict(score) for score in stored]
     return DriftReport.from_dict(
         {**json.loads(row["report"]), "features": [_score(score) for score in scores]}
     )
 
 
-def _score(row: Row) -> dict[str, Any]:
+def _score(stored: Mapping[str, Any]) -> dict[str, Any]:
     """A score as `FeatureDrift` has it: SQLite keeps NaN as NULL and a bool as a number."""
-    numbers = {name: math.nan if row[name] is None else row[name] for name in ("statistic", "effect")}
-    return {**dict(row), **numbers, "drifted": bool(row["drifted"])}
+    numbers = {name: math.nan if stored[name] is None else stored[name] for name in ("statistic", "effect")}
+    return {**stored, **numbers, "drifted": bool(stored["drifted"])}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 APPLICATION_ID = 0x44524654  # "DRFT" in the file header: this SQLite file is ours
 # Number of migrations, kept in the header as user_version: an up-to-date file opens without loading them.
-SCHEMA = 11
+SCHEMA = 12
 BUSY_SECONDS = 10.0
 
 
@@ -121,6 +121,10 @@ class Database:
         """Run an UPDATE or DELETE; the number of rows it touched decides who was first."""
         return self._connection.execute(sql, values).rowcount
 
+    def change_all(self, sql: str, values: Iterable[tuple[Any, ...]]) -> None:
+        """Run an UPDATE, DELETE or INSERT for each of many values."""
+        self._connection.executemany(sql, values)
+
     def insert(self, table: str, record: Mapping[str, Any]) -> int:
         """Insert one row; its id. Plain SQL: sqlite-utils would load pandas, which a check does not need."""
         return int(self._connection.execute(_insertion(table, record), tuple(record.values())).lastrowid or 0)
@@ -180,6 +184,11 @@ class Database:
                 if "locked" not in str(error) or time.monotonic() > deadline:
                     raise
                 time.sleep(0.02)
+
+
+def of_model(model: str | None) -> tuple[str, tuple[str, ...]]:
+    """The WHERE clause of a model's rows, or of all, and its values: an OR for both would use no index."""
+    return ("", ()) if model is None else ("WHERE model = ?", (model,))
 
 
 def _insertion(table: str, record: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlite3 import Row
 
 from state.codec import moment, stamp
-from state.database import Database
+from state.database import Database, of_model
 from state.journal import note
 from state.records import Feedback, StateError, Truth
 
@@ -42,10 +42,11 @@ class Feedbacks:
 
     def feedback(self, model: str | None = None, limit: int = 20) -> tuple[Feedback, ...]:
         """All that was said of a model (or of all), newest first, also what its author has changed since."""
+        where, values = of_model(model)
         with self._db.read():
             rows = self._db.rows(
-                "SELECT * FROM feedback WHERE ?1 IS NULL OR model = ?1 ORDER BY id DESC LIMIT ?2",
-                model,
+                f"SELECT * FROM feedback {where} ORDER BY id DESC LIMIT ?",  # noqa: S608
+                *values,
                 limit,
             )
         return tuple(map(_feedback, rows))

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlite3 import Row
 
 from state.codec import maybe, moment, stamp
-from state.database import Database
+from state.database import Database, of_model
 from state.feedback import add as add_feedback
 from state.journal import note
 from state.records import INCIDENT_TRANSITIONS, AlreadyDecided, Incident, Silence, StateError
@@ -98,14 +98,22 @@ class Incidents:
             key = _unclosed(self._db, model)
             return None if key is None else load(self._db, key)
 
-    def incidents(self, model: str | None = None, limit: int = 20) -> tuple[Incident, ...]:
-        """The incidents of a model (or of all), newest first."""
+    def unclosed_incidents(self) -> tuple[Incident, ...]:
+        """`open_incident_of` every model that has one."""
         with self._db.read():
             rows = self._db.rows(
-                f"{_SELECT} WHERE ? IS NULL OR model = ? ORDER BY opened_at DESC, id DESC LIMIT ?",
-                model,
-                model,
-                limit,
+                f"{_SELECT} INDEXED BY one_unclosed_incident_a_model"
+                " WHERE state IN ('open', 'retraining', 'decision') ORDER BY model"
+            )
+        return tuple(_incident(row) for row in rows)
+
+    def incidents(self, model: str | None = None, limit: int = 20) -> tuple[Incident, ...]:
+        """The incidents of a model (or of all), newest first."""
+        where, values = of_model(model)
+        newest = f"(SELECT id FROM incidents {where} ORDER BY opened_at DESC, id DESC LIMIT ?)"  # noqa: S608
+        with self._db.read():
+            rows = self._db.rows(
+                f"{_SELECT} WHERE i.id IN {newest} ORDER BY opened_at DESC, id DESC", *values, limit
             )
         return tuple(_incident(row) for row in rows)
 

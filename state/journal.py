@@ -12,7 +12,7 @@ from typing import Any
 
 from detectors.intervals import Interval
 from state.codec import moment, stamp, to_json
-from state.database import Database
+from state.database import Database, of_model
 from state.records import Decision, PerformanceRecord, StateError
 
 _COUNTERS = {
@@ -45,11 +45,11 @@ class Journal:
 
     def decisions(self, model: str | None = None, limit: int = 20) -> tuple[Decision, ...]:
         """The audit log of a model (or of all), newest first."""
+        where, values = of_model(model)
         with self._db.read():
             rows = self._db.rows(
-                "SELECT * FROM decisions WHERE ? IS NULL OR model = ? ORDER BY id DESC LIMIT ?",
-                model,
-                model,
+                f"SELECT * FROM decisions {where} ORDER BY id DESC LIMIT ?",  # noqa: S608
+                *values,
                 limit,
             )
         return tuple(

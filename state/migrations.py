@@ -204,3 +204,38 @@ def m2026_11_25_feedback(db: Database) -> None:
 def m2026_11_25_quarantine(db: Database) -> None:
     """Where the file of a batch lies that was moved aside; such a batch is no part of the history."""
     db.execute("ALTER TABLE batches ADD COLUMN quarantine TEXT")
+
+
+@migrations()
+def m2026_11_28_scale(db: Database) -> None:
+    """Many files and a long history: which files are dealt with, what is rolled up, and no query that scans.
+
+    `rolled_up` batches have their scores packed in one row of `rollups`, and neither a profile nor a full report.
+    """
+    db.execute(
+        "CREATE TABLE inbox_files (model TEXT NOT NULL, path TEXT NOT NULL, stamp TEXT NOT NULL,"
+        " PRIMARY KEY (model, path)) STRICT, WITHOUT ROWID"
+    )
+    db.execute("ALTER TABLE batches ADD COLUMN rolled_up INTEGER NOT NULL DEFAULT 0")
+    batch = [("batch_id", "batches", "id")]
+    _table(db, "rollups", {"batch_id": int, "scores": bytes}, set(), foreign_keys=batch)
+    db.table("rollups").create_index(["batch_id"], unique=True)
+    db.table("batches").create_index(["model", "state", "checked_at"])
+    counted = "WHERE state = 'checked' AND quarantine IS NULL"
+    db.execute(f"CREATE INDEX batches_counted ON batches (model) {counted}")
+    db.execute(f"CREATE INDEX batches_alike ON batches (model, baseline_version, policy_sha) {counted}")
+    db.execute(
+        "CREATE INDEX batches_held ON batches (model, checked_at) WHERE held = 1 AND reported_at IS NULL"
+    )
+    db.execute("CREATE INDEX batches_aside ON batches (model, quarantine) WHERE quarantine IS NOT NULL")
+    db.execute(
+        "CREATE INDEX batches_in_full ON batches (checked_at) WHERE state = 'checked' AND rolled_up = 0"
+    )
+    # the part of the path after its last slash
+    db.execute(
+        "CREATE INDEX batches_by_name ON batches (substr(path, length(rtrim(path, replace(path, '/', ''))) + 1))"
+    )
+    # what the running bot asks for every second, or every few
+    db.execute("CREATE INDEX outbox_waiting ON outbox (state) WHERE state = 'pending'")
+    for table, column in (("retrains", "state"), ("promotions", "state"), ("silences", "until")):
+        db.table(table).create_index([column])

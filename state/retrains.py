@@ -16,7 +16,7 @@ from state.codec import (
     outcome_to_json,
     stamp,
 )
-from state.database import Database
+from state.database import Database, of_model
 from state.journal import note
 from state.process import Process
 from state.records import (
@@ -158,11 +158,11 @@ class Retrains:
 
     def retrains(self, model: str | None = None, limit: int = 20) -> tuple[Retrain, ...]:
         """The retrains of a model (or of all), newest first."""
+        where, values = of_model(model)
         with self._db.read():
             rows = self._db.rows(
-                "SELECT * FROM retrains WHERE ? IS NULL OR model = ? ORDER BY id DESC LIMIT ?",
-                model,
-                model,
+                f"SELECT * FROM retrains {where} ORDER BY id DESC LIMIT ?",  # noqa: S608
+                *values,
                 limit,
             )
         return tuple(_retrain(row) for row in rows)

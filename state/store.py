@@ -9,6 +9,7 @@ from types import TracebackType
 from state.batches import Batches
 from state.database import Database
 from state.feedback import Feedbacks
+from state.inboxes import Inboxes
 from state.incidents import Incidents
 from state.journal import Journal
 from state.notices import Notices
@@ -16,6 +17,7 @@ from state.outbox import Outbox
 from state.posts import Posts
 from state.promotions import Promotions
 from state.retrains import Retrains
+from state.rollup import RollUp
 from state.versions import Versions
 
 
@@ -57,6 +59,9 @@ class Store:
         self.broken_feed = batches.broken_feed
         self.in_quarantine = batches.in_quarantine
 
+        self.dealt_with = Inboxes(db).dealt_with
+        self.roll_up = RollUp(db).roll_up
+
         incidents = Incidents(db)
         self.open_incident = incidents.open_incident
         self.add_to_incident = incidents.add_to_incident
@@ -65,6 +70,7 @@ class Store:
         self.incident = incidents.incident
         self.batches_of = incidents.batches_of
         self.open_incident_of = incidents.open_incident_of
+        self.unclosed_incidents = incidents.unclosed_incidents
         self.incidents = incidents.incidents
         self.dismiss_incident = incidents.dismiss_incident
         self.resolve_incident = incidents.resolve_incident

@@ -15,7 +15,7 @@ from slack_sdk.errors import SlackApiError
 
 from bot import status
 from bot.config import ModelSection
-from bot.inbox import candidates, inbox_exists, settled
+from bot.listing import candidates, inbox_exists, settled
 from bot.monitoring import BeingChecked, NotTrained
 from bot.slack import ids
 from bot.slack.actions import open_approval

@@ -133,7 +133,7 @@ class Watched:
 
     def inbox(self) -> Inbox:
         """A new look at the inbox, as after a restart."""
-        return Inbox(self.model.inbox, settle=0)
+        return Inbox(self.model.inbox, settle=0, memory=self.app.store.dealt_with(self.model.name))
 
     def drop(self, source: Path, name: str = "") -> Path:
         """Move a copy into the inbox whole."""

@@ -62,6 +62,7 @@ def test_every_option_that_the_template_comments_out_is_valid_too(tmp_path: Path
     text = "\n".join(line for line in lines if not line.startswith("DriftCatcher"))
     made = config(tmp_path, text)
     assert made.mlflow.tracking_uri == "http://127.0.0.1:5000"
+    assert made.history.roll_up_after == timedelta(days=365)
     assert KS() in made.models[0].load_detectors()
     assert made.models[0].features["Dst Port"].significant == 0.4
 
@@ -108,6 +109,8 @@ alpha = 3
     (MINIMAL.replace('negative = ["0"]', 'positive = ["1"], negative = ["1"]'), "both positive and negative"),
     (MINIMAL + 'ignore = ["y"]', "take it out of ignore"),
     (MINIMAL + 'schedule = "61 * * * *"', "schedule"),
+    (MINIMAL + '[history]\nroll_up_after = "1h"', "history.roll_up_after"),
+    (MINIMAL + '[history]\nkeep = "1d"', "history.keep: unknown key; known here: roll_up_after"),
     (MINIMAL + "[models.features.x]\nmoderate = -1", "models[0].features.x.moderate"),
 ])  # fmt: skip
 def test_what_cannot_be_meant_is_refused(tmp_path: Path, text: str, said: str) -> None:

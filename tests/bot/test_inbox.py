@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+from bot import inbox as inbox_module
 from bot.config import load
-from bot.inbox import Inbox, InboxFile, Unreadable, candidates, inbox_exists
+from bot.inbox import Inbox, InboxFile, Unreadable
+from bot.listing import candidates, inbox_exists
+from detectors.digest import sha256_file
+from detectors.errors import DataError
+from state.records import StateError
+from state.store import Store
 
 
 def names(found: list[InboxFile | Unreadable]) -> list[str]:
@@ -141,3 +149,144 @@ def test_a_folder_that_spark_writes_or_that_still_grows_is_left_for_the_next_sca
     assert list(inbox.finished()) == []
     old(batch / "part-2.csv", age=3600)
     assert names(list(inbox.finished())) == ["b.parquet"], "a part that is old but new here is a change"
+
+
+Restart = Callable[[], Inbox]
+
+
+@pytest.fixture
+def restart(tmp_path: Path) -> Iterator[Restart]:
+    """`restart()`: the inbox as a new process finds it, on a state file that stays."""
+    (tmp_path / "inbox").mkdir()
+    with Store(tmp_path / "state.db") as store:
+        yield lambda: Inbox(tmp_path / "inbox", settle=0, memory=store.dealt_with("m"))
+
+
+def deal(inbox: Inbox) -> list[str]:
+    """Deal with all that is offered."""
+    found = []
+    for file in inbox.finished():
+        inbox.done(file)
+        found.append(file.path.name)
+    return found
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files whose bytes are read from now on."""
+    names: list[str] = []
+
+    def sha256(path: Path) -> str:
+        names.append(path.name)
+        return sha256_file(path)
+
+    monkeypatch.setattr(inbox_module, "sha256_file", sha256)
+    return names
+
+
+def test_after_a_restart_a_listing_tells_what_is_new(
+    tmp_path: Path, restart: Restart, read: list[str]
+) -> None:
+    for age in range(250):
+        old(tmp_path / "inbox" / f"{age:03}.csv", text=f"a\n{age}\n", age=1000 - age)
+    assert len(deal(restart())) == 250
+    read.clear()
+    new = old(tmp_path / "inbox" / "new.csv")
+    assert deal(restart()) == read == ["new.csv"]
+    stat = new.stat()
+    new.unlink()
+    os.utime(
+        old(new, text="a\n2\n"), ns=(stat.st_atime_ns, stat.st_mtime_ns)
+    )  # as large and as old as before
+    assert deal(restart()) == ["new.csv"]
+    assert deal(restart()) == []
+
+
+def test_what_was_offered_and_not_dealt_with_is_offered_after_a_restart(
+    tmp_path: Path, restart: Restart
+) -> None:
+    for name in ("a.csv", "b.csv"):
+        old(tmp_path / "inbox" / name, text=name)
+    for file in (inbox := restart()).finished():
+        if file.path.name == "a.csv":
+            inbox.done(file)
+    assert names(list(restart().finished())) == ["b.csv"]
+
+
+def test_a_file_to_look_at_again_is_one_though_the_process_ends_at_once(
+    tmp_path: Path, restart: Restart
+) -> None:
+    path = old(tmp_path / "inbox" / "a.csv")
+    assert deal(restart()) == ["a.csv"]
+    restart().forget(path)
+    assert deal(restart()) == ["a.csv"]
+
+
+def test_files_that_have_gone_are_not_remembered_but_those_of_a_folder_that_is_away_are(
+    tmp_path: Path, restart: Restart
+) -> None:
+    for name in ("a.csv", "b.csv"):
+        old(tmp_path / "inbox" / name, text=name)
+    inbox = restart()
+    deal(inbox)
+    assert inbox.memory is not None
+    (tmp_path / "inbox").rename(tmp_path / "away")
+    assert deal(inbox) == []
+    assert len(inbox.memory.load()) == 2
+    (tmp_path / "away").rename(tmp_path / "inbox")
+    (tmp_path / "inbox" / "a.csv").unlink()
+    assert deal(inbox) == []
+    assert list(inbox.memory.load()) == [str(tmp_path / "inbox" / "b.csv")]
+    shutil.rmtree(tmp_path / "inbox")
+    (tmp_path / "inbox").mkdir()
+    assert deal(restart()) == []
+    assert inbox.memory.load() == {}
+
+
+def test_a_file_that_cannot_be_read_is_remembered_once_somebody_was_told(
+    tmp_path: Path, restart: Restart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(path: Path) -> str:
+        raise DataError("unreadable", f"{path}: Input/output error")
+
+    monkeypatch.setattr(inbox_module, "sha256_file", unreadable)
+    old(tmp_path / "inbox" / "a.csv")
+    inbox = restart()
+    assert len(list(inbox.finished())) == 1
+    assert list(inbox.finished()) == []
+    (again,) = (inbox := restart()).finished()
+    assert isinstance(again, Unreadable)
+    inbox.done(again)
+    assert list(inbox.finished()) == []
+    assert list(restart().finished()) == []
+
+
+def test_a_memory_that_is_busy_costs_nothing_but_another_reading(tmp_path: Path) -> None:
+    class Busy:
+        kept: dict[str, str] = {}  # noqa: RUF012
+
+        def load(self) -> dict[str, str]:
+            return {}
+
+        def keep(self, stamps: Mapping[str, str], /) -> None:
+            if len(stamps) == 1:
+                raise StateError("the state file cannot be used now: database is locked")
+            self.kept.update(stamps)
+
+        def drop(self, paths: object, /) -> None:
+            raise AssertionError
+
+    inbox = Inbox(tmp_path, settle=0, memory=Busy())
+    paths = [old(tmp_path / "a.csv")]
+    assert deal(inbox) == ["a.csv"]
+    assert deal(inbox) == []
+    paths.append(old(tmp_path / "b.csv"))
+    assert deal(inbox) == ["b.csv"]
+    assert Busy.kept.keys() == {str(path) for path in paths}
+
+
+def test_a_link_to_a_file_is_a_file_and_a_broken_one_is_none(tmp_path: Path) -> None:
+    (tmp_path / "inbox").mkdir()
+    (tmp_path / "inbox" / "a.csv").symlink_to(old(tmp_path / "there.csv"))
+    (tmp_path / "inbox" / "b.csv").symlink_to(tmp_path / "nowhere.csv")
+    assert [path.name for path in candidates(tmp_path / "inbox")] == ["a.csv"]

@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from bot import monitoring
 from bot.alerting import Notify
 from bot.bootstrap import Application
 from bot.config import FILE_NAME
@@ -248,6 +249,27 @@ def test_what_was_held_back_under_an_earlier_version_alerts_nobody_after_the_pro
     shutil.copy(traffic.drifted, path)  # what is still there is measured against the new version
     (batch,) = at(watched, NOON + timedelta(hours=7)).scan(watched.model, watched.inbox())
     assert batch.baseline_version == "2"
+
+
+def test_what_is_measured_anew_after_a_promotion_is_so_though_the_bot_dies_on_the_way(
+    watched, traffic, monkeypatch
+) -> None:
+    store, scan = watched.app.store, at(watched, NOON).scan
+    store.snooze("netflow", NOON + timedelta(days=9), "U0ANNA", NOON)
+    watched.drop(traffic.drifted)
+    (held,) = scan(watched.model, watched.inbox())
+    store.add_version(replace(store.champion("netflow").record, version=2), NOON)
+    store.finish_promotion(store.begin_promotion("netflow", 2, "train", "test", NOON).id, NOON)
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as once, pytest.raises(KeyboardInterrupt):
+        once.setattr(store, "release", die)
+        scan(watched.model, watched.inbox())
+    (again,) = scan(watched.model, watched.inbox())
+    assert (again.path, again.baseline_version) == (held.path, "2")
+    assert scan(watched.model, watched.inbox()) == []
 
 
 def test_calm_counts_from_the_last_drift_and_against_one_version(watched, traffic) -> None:
@@ -546,6 +568,17 @@ def test_a_scan_that_is_asked_to_stop_leaves_the_rest_for_the_next(watched, traf
     rest = watched.app.monitoring.scan(watched.model, inbox)
     assert [Path(b.path).name for b in first] == ["0.csv", "1.csv"]
     assert [Path(b.path).name for b in rest] == ["2.csv", "3.csv"]
+
+
+def test_a_long_backlog_is_reported_whole_and_keeps_few_reports_in_memory(
+    watched, traffic, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(monitoring, "REPORTS", 2)
+    for rows in range(600, 605):
+        watched.drop(variant(traffic.stable, tmp_path / f"{rows}.csv", rows))
+    batches = watched.app.monitoring.scan(watched.model, watched.inbox())
+    assert [batch.report is not None for batch in batches] == [False, False, False, True, True]
+    assert all(watched.app.store.batch(batch.id).reported for batch in batches)
 
 
 def test_a_model_may_alert_on_drift_alone(watch, traffic) -> None:

@@ -22,6 +22,9 @@ def test_an_incident_gathers_the_batches_of_one_drift(store, scene, now):
     assert store.incident(incident.id) == posted == store.open_incident_of("ids")
     assert store.incidents("ids") == store.incidents() == (posted,)
     assert store.open_incident_of("other") is None
+    assert store.unclosed_incidents() == (posted,)
+    store.resolve_incident(incident.id, "U1", "", now)
+    assert store.unclosed_incidents() == ()
 
 
 def test_an_older_batch_that_joins_late_is_not_the_last(store, scene, now):
