@@ -6,13 +6,13 @@ from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detectors.baseline import Baseline
 from detectors.cells import some_names
 from detectors.chunks import WORKERS, Advance, Chunk
 from detectors.errors import DataError
+from detectors.location import Location
 from detectors.probe import look
 from detectors.profile import FeatureProfile, Profile
 from detectors.sample import MAX_ROWS, RowSampler
@@ -28,7 +28,7 @@ _LEAST_SAMPLE = 1_000
 
 def profile_batch(
     baseline: Baseline,
-    source: pd.DataFrame | Path | str,
+    source: pd.DataFrame | Location | str,
     *,
     progress: Advance | None = None,
     sample: int | None = None,

@@ -16,6 +16,8 @@ from detectors.chunks import Advance, Chunk, Stream
 from detectors.columns import series_categories, series_numbers
 from detectors.csv_source import csv_stream, csv_table
 from detectors.errors import DataError
+from detectors.location import Location, location
+from detectors.objects import ObjectPath
 from detectors.parquet_source import is_parquet, parquet_stream, parquet_table
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ _ROWS = 1 << 16  # rows a chunk of a frame
 
 
 def stream(
-    source: Path | str | pd.DataFrame,
+    source: Location | str | pd.DataFrame,
     numeric: frozenset[str],
     categorical: frozenset[str],
     *,
@@ -46,7 +48,7 @@ def stream(
     """The columns of a file (.csv, .csv.gz, .csv.zst, .parquet) or frame, in blocks of bounded size.
 
     Args:
-        source: path or frame.
+        source: path, URL in a store (s3://…) or frame.
         numeric: columns to read as numbers; cells that are none become NaN and are counted.
         categorical: columns to read as categories. Columns in neither set are not converted at all.
         progress: told how far the reading of a file has come; it starts anew where a column turns out to be text.
@@ -54,16 +56,16 @@ def stream(
     Raises:
         DataError: the source cannot be used; also while iterating.
     """
-    if not isinstance(source, (str, Path)):
+    if not isinstance(source, (str, Path, ObjectPath)):
         return _frame_stream(source, numeric, categorical)
-    path = Path(source)
+    path = location(source)
     if is_parquet(path):
         return parquet_stream(path, numeric, categorical, progress)
     return csv_stream(path, numeric, categorical, progress)
 
 
 def read_frame(
-    paths: Path | str | Sequence[Path | str],
+    paths: Location | str | Sequence[Location | str],
     *,
     categorical: Collection[str] = (),
     progress: Progress | None = None,
@@ -77,7 +79,7 @@ def read_frame(
     Raises:
         DataError: a file cannot be used, or ("columns") its columns are not those of the first file.
     """
-    files = [Path(p) for p in ([paths] if isinstance(paths, (str, Path)) else paths)]
+    files = [location(p) for p in ([paths] if isinstance(paths, (str, Path, ObjectPath)) else paths)]
     if not files:
         raise DataError("unreadable", "no file was named")
     import pandas as pd
@@ -104,12 +106,14 @@ def read_frame(
     return whole
 
 
-def header_of(path: Path | str) -> tuple[str, ...]:
+def header_of(path: Location | str) -> tuple[str, ...]:
     """The column names of a file, stripped, repeated ones numbered."""
     return stream(path, frozenset(), frozenset()).columns
 
 
-def _same_columns(frame: pd.DataFrame, first: pd.DataFrame, file: Path, first_file: Path) -> pd.DataFrame:
+def _same_columns(
+    frame: pd.DataFrame, first: pd.DataFrame, file: Location, first_file: Location
+) -> pd.DataFrame:
     missing = [c for c in first.columns if c not in frame.columns]
     extra = [c for c in frame.columns if c not in first.columns]
     if missing or extra:
