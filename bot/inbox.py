@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import logging
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -13,13 +14,16 @@ from pathlib import Path
 
 from detectors.digest import sha256_file
 from detectors.errors import DataError
+from detectors.location import Location
+from detectors.objects import ObjectPath, ObjectStat
 
 log = logging.getLogger(__name__)
 
 QUARANTINE = "quarantine"  # folders of this name hold files that were set aside
 SUFFIXES = (".csv", ".csv.gz", ".csv.zst", ".parquet")
 _ESCAPED = re.compile(r"\[([*?[])\]")  # what `glob.escape` makes of a wildcard in the name of a folder
-# Size, mtime in ns, inode, ctime in ns: another file under an old name is another stamp.
+# Size, mtime in ns, inode, ctime in ns: another file under an old name is another stamp. For objects the inode is
+# a number of the ETag.
 Stamp = tuple[int, int, int, int]
 
 
@@ -27,7 +31,7 @@ Stamp = tuple[int, int, int, int]
 class InboxFile:
     """A finished file: path, SHA-256 of its bytes, and the stamp it was read under."""
 
-    path: Path
+    path: Location
     sha256: str
     stamp: Stamp
 
@@ -39,23 +43,43 @@ class InboxFile:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A file whose bytes cannot be read, and why."""
+    """A file whose bytes cannot be read, and why: "unreadable", or "denied" by a store."""
 
-    path: Path
+    path: Location
     stamp: Stamp
     reason: str
+    kind: str = "unreadable"
 
 
-def candidates(where: Path) -> list[Path]:
+def candidates(where: Location) -> list[Location]:
     """Data files in a folder, or those a glob names, oldest first; hidden and foreign files are not batches."""
+    return list(stamped(where))
+
+
+def stamped(where: Location) -> dict[Location, Stamp]:
+    """The same with their stamps; of objects, as the listing says them: none is looked at by itself."""
+    found: list[tuple[Location, Stamp]]
     try:
-        found = list(_matching(where))
-    except OSError as error:
-        log.warning("%s cannot be read (%s): nothing is found there", where, error.strerror or error)
-        return []
-    files = [p for p in found if p.name.lower().endswith(SUFFIXES) and not p.name.startswith((".", "~"))]
-    stamped = [(stamp, p) for p in files if (stamp := stamp_of(p)) is not None]
-    return [p for stamp, p in sorted(stamped, key=lambda pair: (pair[0][1], pair[1].name))]
+        if isinstance(where, ObjectPath):
+            found = [(p, _stamp(stat)) for p, stat in _objects(where) if _is_batch(p)]
+        else:
+            found = [(p, stamp) for p in _matching(where) if _is_batch(p) and (stamp := stamp_of(p))]
+    except (OSError, DataError) as error:
+        said = error.strerror if isinstance(error, OSError) else ""
+        log.warning("%s cannot be read (%s): nothing is found there", where, said or error)
+        return {}
+    return dict(sorted(found, key=lambda pair: (pair[1][1], pair[0].name)))
+
+
+def _is_batch(path: Location) -> bool:
+    return path.name.lower().endswith(SUFFIXES) and not path.name.startswith((".", "~"))
+
+
+def _objects(where: ObjectPath) -> Iterator[tuple[ObjectPath, ObjectStat]]:
+    """As `_matching`, in a store."""
+    wild = glob.has_magic(where.url)
+    depth = len(where.parts) - 1 if "**" not in where.parts else where.parts.index("**")
+    return ((p, s) for p, s in where.listing() if not wild or QUARANTINE not in p.parts[depth:])
 
 
 def _matching(where: Path) -> Iterator[Path]:
@@ -69,6 +93,19 @@ def _matching(where: Path) -> Iterator[Path]:
     return iter(())
 
 
+def inbox_trouble(where: Location) -> str:
+    """Why nothing can come from there, for the end of a sentence; empty where it can."""
+    if not isinstance(where, ObjectPath):
+        return "" if inbox_exists(where) else f"it does not exist: {where}"
+    try:
+        where.require_bucket()
+    except FileNotFoundError:
+        return f"there is no bucket {where.bucket}"
+    except DataError as error:
+        return error.message
+    return ""
+
+
 def inbox_exists(where: Path) -> bool:
     """Whether the folder is there; of a glob, the part before its first wildcard."""
     if where.is_dir():
@@ -79,21 +116,27 @@ def inbox_exists(where: Path) -> bool:
     return wild < len(parts) and Path(*plain).is_dir()
 
 
-def settled(path: Path, seconds: float) -> bool:
-    """Whether a file has not changed for so long that it counts as finished."""
+def settled(path: Location, seconds: float) -> bool:
+    """Whether a file has not changed for so long that it counts as finished; an object comes whole."""
+    if isinstance(path, ObjectPath):
+        return True
     stamp = stamp_of(path)
     # a clock that goes ahead elsewhere must not make a file look unfinished until then
     return stamp is not None and abs(time.time_ns() - stamp[1]) >= int(seconds * 1e9)
 
 
-def stamp_of(path: Path) -> Stamp | None:
-    """What tells one state of a file from another; None where there is none."""
+def stamp_of(path: Location) -> Stamp | None:
+    """What tells one state of a file from another; None where there is none. DataError where a store is away."""
     try:
-        if not path.is_file():
+        if isinstance(path, Path) and not path.is_file():
             return None
         stat = path.stat()
     except OSError:
         return None  # renamed or removed between two looks: the next scan sees what is there then
+    return _stamp(stat)
+
+
+def _stamp(stat: os.stat_result | ObjectStat) -> Stamp:
     return stat.st_size, stat.st_mtime_ns, stat.st_ino, stat.st_ctime_ns
 
 
@@ -105,30 +148,36 @@ class Inbox:
     their old time and are taken at once.
     """
 
-    where: Path
+    where: Location
     settle: float = 2.0
     sleep: Callable[[float], object] = time.sleep
-    _seen: dict[Path, Stamp] = field(default_factory=dict)
+    _seen: dict[Location, Stamp] = field(default_factory=dict)
 
     def finished(self) -> Iterator[InboxFile | Unreadable]:
         """New finished files, oldest first; one that cannot be read is offered once."""
-        looks = {
-            p: stamp for p in candidates(self.where) if (stamp := stamp_of(p)) and self._seen.get(p) != stamp
-        }
+        looks = {p: stamp for p, stamp in stamped(self.where).items() if self._seen.get(p) != stamp}
         horizon = time.time_ns() - int(self.settle * 1e9)
-        if any(stamp[1] > horizon for stamp in looks.values()):
+        whole = isinstance(self.where, ObjectPath)  # an object is there whole or not at all
+        if not whole and any(stamp[1] > horizon for stamp in looks.values()):
             self.sleep(self.settle)
         for path, stamp in looks.items():
-            if stamp_of(path) != stamp:
-                log.info("still being written, left for the next scan: %s", path.name)
-                continue
             try:
+                if not whole and stamp_of(path) != stamp:
+                    log.info("still being written, left for the next scan: %s", path.name)
+                    continue
                 digest = sha256_file(path)
+                unchanged = stamp_of(path) == stamp
             except DataError as error:
-                self._seen[path] = stamp
-                yield Unreadable(path, stamp, error.message)
+                if error.kind in ("away", "changed"):
+                    log.warning("left for the next scan: %s", error.message)
+                    if error.kind == "away":  # the others would wait for the store too
+                        return
+                    continue
+                if error.kind != "denied":  # a permission that is given later changes no stamp of an object
+                    self._seen[path] = stamp
+                yield Unreadable(path, stamp, error.message, error.kind)
                 continue
-            if stamp_of(path) == stamp:
+            if unchanged:
                 yield InboxFile(path, digest, stamp)
 
     def done(self, file: InboxFile | Unreadable) -> None:
@@ -139,6 +188,6 @@ class Inbox:
         """Offer a file once more: it could not be dealt with."""
         self.forget(file.path)
 
-    def forget(self, path: Path) -> None:
+    def forget(self, path: Location) -> None:
         """Offer what lies under this path once more, if anything does."""
         self._seen.pop(path, None)

@@ -7,12 +7,13 @@ import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
-from pathlib import Path
 
 from bot.config import ModelSection
-from bot.inbox import candidates
+from bot.inbox import Stamp, stamped
 from detectors.digest import sha256_file
 from detectors.errors import DataError
+from detectors.location import Location
+from detectors.objects import UNREACHED, ObjectPath
 from state.store import Store
 from trainers.base import DataFile
 
@@ -23,19 +24,20 @@ log = logging.getLogger(__name__)
 class LabelledFile:
     """A file in the labelled folder; `error` says why it cannot be used, rows is 0 then."""
 
-    path: Path
+    path: Location
     sha256: str
     rows: int
     modified: datetime
     error: str = ""
+    again: bool = False  # the fault was the store's: the next look may find it usable
 
     def data_file(self) -> DataFile:
         """The file as a training records it."""
         return DataFile(str(self.path), self.sha256, self.rows)
 
 
-_Stamp = tuple[int, int, int]  # size, mtime and ctime in ns
-_looked: dict[tuple[Path, str], tuple[_Stamp, LabelledFile]] = {}  # by path and label column
+_looked: dict[tuple[Location, str], tuple[Stamp, LabelledFile]] = {}  # by path and label column
+_listed: dict[ObjectPath, dict[Location, Stamp]] = {}  # what a store's last listing said
 _looking = threading.Lock()
 
 
@@ -46,22 +48,27 @@ def found(model: ModelSection, *, read: bool = True) -> tuple[LabelledFile, ...]
     yet, for answers that may not wait.
     """
     files = []
-    for path in candidates(model.labeled):
-        try:
-            stat = path.stat()
-        except OSError:
-            continue  # moved away between two looks
-        key, stamp = (path, model.label.column), (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    for path, stamp in _there(model.labeled, read).items():
+        key = (path, model.label.column)
         if read:
             with _looking:  # several threads may ask for the same large file
-                if _known(key, stamp) is None:
-                    _looked[key] = (stamp, _look(*key, stat.st_mtime_ns))
+                if (known := _known(key, stamp)) is None or known.again:
+                    _looked[key] = (stamp, _look(*key, stamp[1]))
         if (file := _known(key, stamp)) is not None:
             files.append(file)
     return tuple(files)
 
 
-def _known(key: tuple[Path, str], stamp: _Stamp) -> LabelledFile | None:
+def _there(where: Location, read: bool) -> dict[Location, Stamp]:
+    """The files; for an answer that may not wait, those that a store listed last."""
+    if not isinstance(where, ObjectPath):
+        return stamped(where)
+    if read:
+        _listed[where] = stamped(where)
+    return _listed.get(where, {})
+
+
+def _known(key: tuple[Location, str], stamp: Stamp) -> LabelledFile | None:
     seen, file = _looked.get(key, (None, None))
     return file if seen == stamp else None
 
@@ -83,7 +90,7 @@ def label_mark(files: tuple[LabelledFile, ...]) -> str:
     return sha256("".join(sorted(f.sha256 for f in files)).encode()).hexdigest()[:16]
 
 
-def _look(path: Path, label: str, mtime_ns: int) -> LabelledFile:
+def _look(path: Location, label: str, mtime_ns: int) -> LabelledFile:
     """Read a file's header and count its labelled rows."""
     from detectors.source import header_of, stream  # brings the readers of files along
 
@@ -97,4 +104,4 @@ def _look(path: Path, label: str, mtime_ns: int) -> LabelledFile:
         error = "" if rows else f'no row has a label in "{label}"'
         return LabelledFile(path, digest, rows, modified, error)
     except DataError as error:
-        return LabelledFile(path, "", 0, modified, error.message)
+        return LabelledFile(path, "", 0, modified, error.message, error.kind in UNREACHED)

@@ -25,6 +25,8 @@ from detectors.batch_profile import profile_batch
 from detectors.digest import sha256_file
 from detectors.errors import DataError
 from detectors.findings import only_joint
+from detectors.location import Location, location
+from detectors.objects import UNREACHED
 from detectors.profile import Profile
 from detectors.recommendation import recommend
 from detectors.report import DriftReport
@@ -68,7 +70,7 @@ class Monitoring:
     now: Callable[[], datetime] = utc_now
 
     def check(
-        self, model: ModelSection, path: Path, *, progress: Advance | None = None, patience: float = 600
+        self, model: ModelSection, path: Location, *, progress: Advance | None = None, patience: float = 600
     ) -> Checked:
         """Check one file against the champion's baseline, once for the same bytes, baseline and policy.
 
@@ -81,13 +83,15 @@ class Monitoring:
             return Checked(self._up_to_date(model, _finished(claim.batch)), fresh=False)
         return Checked(self._measure(model, champion, claim.batch, progress, stamp), fresh=True)
 
-    def failed(self, model: ModelSection, path: Path) -> Batch | None:
+    def failed(self, model: ModelSection, path: Location) -> Batch | None:
         """What is remembered of a file that could not be checked; None of one that is not there."""
         try:
             digest = sha256_file(path)
         except DataError as error:
             stamp = stamp_of(path)
-            return None if stamp is None else self._unreadable(model, Unreadable(path, stamp, error.message))
+            if stamp is None:
+                return None
+            return self._unreadable(model, Unreadable(path, stamp, error.message, error.kind))
         batch = self.store.seen(model.name, digest)
         return batch if batch is not None and batch.state == "failed" else None
 
@@ -102,7 +106,7 @@ class Monitoring:
         return champion
 
     def _claim(
-        self, model: ModelSection, digest: str, path: Path, champion: Trained, *, retry_failed: bool
+        self, model: ModelSection, digest: str, path: Location, champion: Trained, *, retry_failed: bool
     ) -> Claim:
         return self.store.claim_batch(
             model.name,
@@ -115,7 +119,9 @@ class Monitoring:
             retry_failed=retry_failed,
         )
 
-    def _claim_or_wait(self, model: ModelSection, path: Path, champion: Trained, patience: float) -> Claim:
+    def _claim_or_wait(
+        self, model: ModelSection, path: Location, champion: Trained, patience: float
+    ) -> Claim:
         """The claim, or what the process that has it finds; if that dies, the claim is taken over."""
         digest, deadline = sha256_file(path), time.monotonic() + patience
         claim = self._claim(model, digest, path, champion, retry_failed=True)
@@ -149,7 +155,7 @@ class Monitoring:
         progress: Advance | None,
         stamp: Stamp | None,
     ) -> Batch:
-        path = Path(batch.path)
+        path = location(batch.path)
         try:
             report, profile = self._judged(model, champion, path, progress)
             if stamp_of(path) != stamp and path.exists() and sha256_file(path) != batch.sha256:
@@ -168,7 +174,7 @@ class Monitoring:
             raise
 
     def _judged(
-        self, model: ModelSection, champion: Trained, path: Path, progress: Advance | None
+        self, model: ModelSection, champion: Trained, path: Location, progress: Advance | None
     ) -> tuple[DriftReport, Profile]:
         """The verdict against the champion's baseline; what fits an older regime it learned from is no drift.
 
@@ -197,7 +203,7 @@ class Monitoring:
         return report, profile
 
     def _against(
-        self, model: ModelSection, version: Trained, path: Path, progress: Advance | None
+        self, model: ModelSection, version: Trained, path: Location, progress: Advance | None
     ) -> tuple[DriftReport, Profile]:
         baseline = load_baseline(version)
         profile = profile_batch(baseline, path, progress=progress)
@@ -347,7 +353,7 @@ class Monitoring:
         for batch in held:
             if (batch.baseline_version, batch.policy_sha) != now_used:
                 self.store.release(batch.id)
-                inbox.forget(Path(batch.path))
+                inbox.forget(location(batch.path))
             elif batch.state == "checked":
                 decision = self.notify(model, self._up_to_date(model, batch))
                 said += [batch] if decision.action != "quiet" else []
@@ -434,7 +440,7 @@ class Monitoring:
         if claim.kind != "mine":
             return claim.batch if claim.kind == "done" and not claim.batch.reported else None
         text = f"{found.reason}: make it readable for the bot's user"
-        return self.store.fail_batch(claim.batch.id, "unreadable", text, self.now())
+        return self.store.fail_batch(claim.batch.id, found.kind, text, self.now())
 
 
 def announce(
@@ -524,10 +530,12 @@ def score_batch(
 
 def load_baseline(champion: Trained) -> Baseline:
     """The champion's baseline; DataError says how to get it back when it is gone or damaged."""
-    path = Path(champion.record.baseline_path)
+    path = location(champion.record.baseline_path)
     try:
         matches = sha256_file(path) == champion.record.baseline_sha256
     except DataError as error:
+        if error.kind in UNREACHED:  # it is where it belongs
+            raise
         matches = False
         reason = error.message
     else:

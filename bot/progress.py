@@ -5,17 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import click
 
+from detectors.location import Location
 from detectors.source import Advance
 
 WORTH_A_BAR = 20_000_000  # bytes; smaller files are read before a bar could be drawn
 
 
 @contextmanager
-def reading(file: Path) -> Iterator[Advance | None]:
+def reading(file: Location) -> Iterator[Advance | None]:
     """A callback for (bytes read, bytes in all), or None where a bar would be in the way."""
     if not sys.stderr.isatty() or not file.is_file() or file.stat().st_size < WORTH_A_BAR:
         yield None
