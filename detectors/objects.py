@@ -74,7 +74,8 @@ class ObjectPath:
         if scheme not in STORES:
             raise DataError("unreadable", f"{url}: stores are named by s3://, gs:// or abfs://")
         authority = rest.split("/", 1)[0]
-        if ":" in authority:  # not repeated: it may be a secret
+        user, at, _ = authority.partition("@")
+        if at and ":" in user:  # not repeated: it may be a secret
             raise DataError(
                 "unreadable", f"a {scheme}:// URL holds credentials: they belong in the environment"
             )

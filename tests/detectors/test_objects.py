@@ -191,6 +191,7 @@ def test_a_url_is_a_path(monkeypatch) -> None:
     assert far.bucket.parent == far.bucket
     assert isinstance(location("a/b.csv"), Path)
     assert str(location("s3://bucket/a/")) == "s3://bucket/a"
+    assert location("abfs://container@account.dfs.core.windows.net/a.csv").name == "a.csv"
 
 
 @pytest.mark.parametrize(
