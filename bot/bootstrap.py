@@ -306,7 +306,7 @@ class Bot:
 
     def _scan(self, name: str) -> None:
         inbox = self.app.config.model(name).inbox
-        if not inbox_exists(inbox):
+        if isinstance(inbox, Path) and not inbox_exists(inbox):  # of a store, its listing says so
             log.warning("the inbox of %s does not exist: %s", name, inbox)
         self.app.monitoring.scan(self.app.config.model(name), self._inboxes[name], self._stop.is_set)
         self._wake()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bot.alerting import Notify
     from bot.bootstrap import Application
     from bot.config import ModelSection
+    from detectors.location import Location
     from detectors.report import DriftReport
     from state.records import Retrain, Truth
     from trainers.base import DataFile
@@ -29,6 +30,18 @@ FINE, FOUND, BAD, REFUSED = 0, 1, 2, 3
 
 # A file, or a folder of parts; who reads it says what is wrong.
 PathArg = click.Path(path_type=Path, readable=False)
+
+
+class _DataType(click.Path):
+    """A path, or a URL in an object store."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from detectors.location import is_url, location
+
+        return location(value) if is_url(value) else super().convert(value, param, ctx)
+
+
+DataArg = _DataType(path_type=Path, readable=False)
 model_option = click.option(
     "--model", "model_name", metavar="NAME", help="The model, where several are configured."
 )
@@ -127,17 +140,17 @@ def init(folder: Path, force: bool) -> None:
 
 @cli.command(cls=ManyFiles)
 @click.option(
-    "--base-data", type=PathArg, multiple=True, required=True, metavar="FILE…", help="Labelled files."
+    "--base-data", type=DataArg, multiple=True, required=True, metavar="FILE…", help="Labelled files."
 )
-@click.option("--new-data", type=PathArg, multiple=True, metavar="FILE…", help="Newer labelled files.")
+@click.option("--new-data", type=DataArg, multiple=True, metavar="FILE…", help="Newer labelled files.")
 @model_option
 @click.option("--force", is_flag=True, help="Start over although the model has a trained version.")
 @json_option
 @click.pass_context
 def train(
     context: click.Context,
-    base_data: tuple[Path, ...],
-    new_data: tuple[Path, ...],
+    base_data: tuple[Location, ...],
+    new_data: tuple[Location, ...],
     model_name: str | None,
     force: bool,
     as_json: bool,
@@ -173,12 +186,14 @@ def _metrics_line(title: str, rows: int, metrics: dict[str, Any]) -> str:
 
 
 @cli.command()
-@click.argument("file", type=PathArg)
+@click.argument("file", type=DataArg)
 @model_option
 @json_option
 @click.option("--notify", is_flag=True, help="Tell Slack as the bot would.")
 @click.pass_context
-def check(context: click.Context, file: Path, model_name: str | None, as_json: bool, notify: bool) -> None:
+def check(
+    context: click.Context, file: Location, model_name: str | None, as_json: bool, notify: bool
+) -> None:
     """Check a batch FILE (CSV, .gz, .zst, Parquet, or a folder of such parts) against the champion's baseline."""
     from bot.progress import reading
     from detectors.errors import DataError
@@ -245,16 +260,16 @@ def _report_fields(report: DriftReport) -> dict[str, Any]:
 
 
 @cli.command()
-@click.argument("predictions", type=PathArg, nargs=-1, required=True)
+@click.argument("predictions", type=DataArg, nargs=-1, required=True)
 @click.option(
-    "--labels", type=PathArg, multiple=True, metavar="FILE", help="Labels that came later; may be repeated."
+    "--labels", type=DataArg, multiple=True, metavar="FILE", help="Labels that came later; may be repeated."
 )
 @click.option("--id", "id_column", metavar="COLUMN", help="Joins labels to predictions. [default: row order]")
 @click.option(
     "--segment", "segments", multiple=True, metavar="COLUMN", help="Compare its values; may be repeated."
 )
 @click.option(
-    "--batch", type=PathArg, metavar="FILE", help="The checked features. [default: the newest checked batch]"
+    "--batch", type=DataArg, metavar="FILE", help="The checked features. [default: the newest checked batch]"
 )
 @click.option("--every-class", is_flag=True, help="Measure each class by itself, not two sides.")
 @model_option
@@ -263,11 +278,11 @@ def _report_fields(report: DriftReport) -> dict[str, Any]:
 @click.pass_context
 def performance(
     context: click.Context,
-    predictions: tuple[Path, ...],
-    labels: tuple[Path, ...],
+    predictions: tuple[Location, ...],
+    labels: tuple[Location, ...],
     id_column: str | None,
     segments: tuple[str, ...],
-    batch: Path | None,
+    batch: Location | None,
     every_class: bool,
     model_name: str | None,
     as_json: bool,
@@ -322,7 +337,7 @@ def performance(
     "--new-labeled-data",
     "--new-labelled-data",
     "files",
-    type=PathArg,
+    type=DataArg,
     multiple=True,
     required=True,
     metavar="FILE…",
@@ -335,7 +350,7 @@ def performance(
 @click.pass_context
 def retrain(
     context: click.Context,
-    files: tuple[Path, ...],
+    files: tuple[Location, ...],
     model_name: str | None,
     force: bool,
     promote_it: bool,
@@ -369,7 +384,7 @@ def retrain(
         _show_outcome(done, promoted)
 
 
-def _data_files(paths: tuple[Path, ...], label: str) -> list[DataFile]:
+def _data_files(paths: tuple[Location, ...], label: str) -> list[DataFile]:
     """The files as a training records them. DataError for one that cannot be used, before anything is queued."""
     from detectors.digest import sha256_file
     from detectors.errors import DataError
@@ -513,7 +528,7 @@ def rollback(context: click.Context, model_name: str | None, why: str) -> None:
 def status(context: click.Context, model_name: str | None, as_json: bool) -> None:
     """Models, champions, last verdicts, incidents, cool-downs, counters and the last drift history."""
     from bot import status as statuses
-    from bot.listing import inbox_exists
+    from bot.listing import inbox_trouble
     from bot.times import utc_now
 
     application = _application(context)
@@ -526,8 +541,8 @@ def status(context: click.Context, model_name: str | None, as_json: bool) -> Non
 
         click.echo("\n\n".join(status_text(one) for one in read))
     for model in models:
-        if not inbox_exists(model.inbox):
-            _say(f"warning: the inbox of {model.name} does not exist: {model.inbox}")
+        if trouble := inbox_trouble(model.inbox):
+            _say(f"warning: nothing can come into the inbox of {model.name}: {trouble}")
 
 
 @cli.command()
@@ -642,7 +657,7 @@ def _sizes(_context: click.Context, _option: click.Parameter, value: str) -> tup
     metavar="FILE.png",
     help="Draw the table as a picture too.",
 )
-@click.option("--data", type=PathArg, help="Draw from this file, where the champion's own are gone.")
+@click.option("--data", type=DataArg, help="Draw from this file, where the champion's own are gone.")
 @json_option
 @click.pass_context
 def drill(
@@ -650,7 +665,7 @@ def drill(
     sizes: tuple[int, ...],
     repeats: int,
     out: Path | None,
-    data: Path | None,
+    data: Location | None,
     model_name: str | None,
     as_json: bool,
 ) -> None:

@@ -22,6 +22,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainValidator,
     ValidationError,
     field_validator,
     model_validator,
@@ -30,6 +31,9 @@ from pydantic import (
 from bot.plugins import PluginError, load_detector, load_trainer
 from bot.times import interval_or_cron, parse_duration
 from detectors.base import AnyDetector
+from detectors.errors import DataError
+from detectors.location import Location, is_url, location
+from detectors.objects import ObjectPath
 from detectors.performance import Thresholds
 from detectors.policy import FeaturePolicy, Policy
 from trainers.base import Gate, LabelSpec, Trainer
@@ -49,6 +53,14 @@ class ConfigError(Exception):
             super().__init__("\n  ".join([f"{where}: {len(problems)} problems", *problems]))
 
 
+def _place(value: object) -> Location:
+    """DataError is a ValueError with a whole sentence: pydantic names the key before it."""
+    if not isinstance(value, (str, Path, ObjectPath)):
+        raise ValueError("give a path, or a URL such as s3://bucket/prefix")  # noqa: TRY004  pydantic's word
+    return location(value)
+
+
+Place = Annotated[Location, PlainValidator(_place)]
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
@@ -127,8 +139,8 @@ class ModelSection(_Section):
     """One deployed model: where its batches arrive, how they are judged, who decides."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
-    inbox: Path
-    labeled: Path
+    inbox: Place
+    labeled: Place
     label: LabelSection
     ignore: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
@@ -285,6 +297,7 @@ class Config(_Section):
     """The whole configuration, with absolute paths."""
 
     home: Path = Path(".driftcatcher")
+    baselines: Place | None = None
     settle_seconds: Annotated[float, Field(ge=0, le=600)] = 2.0
     engine: Literal["local", "dask"] = "local"
     scheduler: Annotated[str, Field(pattern=r"^((tcp|tls)://\S+:\d+)?$")] = ""
@@ -375,15 +388,21 @@ def _with_absolute_paths(raw: dict[str, Any], base: Path) -> dict[str, Any]:
     """Paths are relative to the file they stand in; a model's folders follow its name where not given."""
 
     def absolute(value: object) -> object:
-        return str(base / Path(value).expanduser()) if isinstance(value, str) else value
+        if not isinstance(value, str) or is_url(value):
+            return value
+        return str(base / Path(value).expanduser())
 
     def inbox(value: object) -> object:
+        if is_url(value):
+            return value
         if isinstance(value, str) and glob.has_magic(value) and not Path(value).expanduser().is_absolute():
             folder = base / value
             return str(folder if folder.is_dir() else Path(glob.escape(str(base))) / value)
         return absolute(value)
 
     made = dict(raw, home=absolute(raw.get("home", ".driftcatcher")))
+    if "baselines" in raw:
+        made["baselines"] = absolute(raw["baselines"])
     if isinstance(models := raw.get("models"), list):
         made["models"] = [
             {
@@ -418,6 +437,7 @@ def _problem(error: Any) -> str:
         return f"{key}: is required"
     message = error["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
-    given = error.get("input")
+    told = isinstance(error.get("ctx", {}).get("error"), DataError)  # it names the URL, or why it must not
+    given = None if told else error.get("input")
     shown = f" (got {given!r})" if isinstance(given, str | int | float | bool) else ""
     return f"{key}: {message}{shown}"

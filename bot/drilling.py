@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +18,7 @@ from detectors.columns import series_categories, series_numbers
 from detectors.drill import DRIFTS, NONE, Drift, Range, Rows, profiled, verdict_on
 from detectors.errors import DataError
 from detectors.findings import TOGETHER, detector_name
+from detectors.location import Location
 from detectors.policy import Policy
 from detectors.report import DriftReport
 from detectors.source import read_frame
@@ -127,7 +127,7 @@ def drill(
     model: ModelSection,
     sizes: Sequence[int] = (200, 1000),
     repeats: int = 20,
-    data: Path | None = None,
+    data: Location | None = None,
     progress: Progress = quiet,
 ) -> Drill:
     """Inject known drifts into batches drawn from the champion's hold-out rows and judge each.
@@ -239,7 +239,7 @@ def _held_out(model: ModelSection, champion: Trained, baseline: Baseline, progre
     return _Pool(rows, f"{rows.rows:,} hold-out rows of {owner}")
 
 
-def _from_file(model: ModelSection, champion: Trained, baseline: Baseline, path: Path) -> _Pool:
+def _from_file(model: ModelSection, champion: Trained, baseline: Baseline, path: Location) -> _Pool:
     """The rows of a file: of these, where they can be told, only those on the side that is never trained on."""
     from trainers.fingerprint import on_holdout, row_keys
     from trainers.labels import read_labels

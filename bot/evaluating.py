@@ -23,6 +23,7 @@ from detectors.digest import sha256_file
 from detectors.errors import DataError
 from detectors.intervals import Interval, binary_intervals, class_intervals
 from detectors.labelled_predictions import LabelledPredictions, Naming, read_labelled
+from detectors.location import Location
 from detectors.performance import Metrics, breaches, evaluate
 from detectors.segments import Segment, segments
 from state.records import Batch, PerformanceRecord, StateError, Trained
@@ -44,11 +45,11 @@ class Labelled:
         every_class: measure each class by itself, also where the configuration folds them into two.
     """
 
-    predictions: tuple[Path, ...]
-    labels: tuple[Path, ...] = ()
+    predictions: tuple[Location, ...]
+    labels: tuple[Location, ...] = ()
     id_column: str | None = None
     segments: tuple[str, ...] = ()
-    batch: Path | None = None
+    batch: Location | None = None
     every_class: bool = False
 
 
@@ -76,7 +77,7 @@ class Evaluating:
     registry: Callable[[], ModelRegistry]
     now: Callable[[], datetime] = utc_now
 
-    def evaluate(self, model: ModelSection, files: Path | Labelled) -> Evaluated:
+    def evaluate(self, model: ModelSection, files: Location | Labelled) -> Evaluated:
         """Measure predictions with their labels, and tell drift and harm apart.
 
         A single path is a file with columns y_true, y_pred and optionally y_prob. What is stored in `details`:
@@ -130,7 +131,7 @@ class Evaluating:
         )
         return Evaluated(metrics, found, record, error)
 
-    def _batch(self, model: ModelSection, named: Path | None) -> Batch | None:
+    def _batch(self, model: ModelSection, named: Location | None) -> Batch | None:
         """The named batch, or the newest that was checked."""
         if named is None:
             return self.store.last_checked(model.name)

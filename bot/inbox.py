@@ -10,9 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from bot.listing import Listed, Stamp, inbox_exists, listing, stamp_of
+from bot.listing import Listed, Stamp, inbox_trouble, listing, stamp_of
 from detectors.digest import sha256_file
 from detectors.errors import DataError
+from detectors.location import Location, location
+from detectors.objects import UNREACHED, ObjectPath
 from state.records import StateError
 
 log = logging.getLogger(__name__)
@@ -24,7 +26,7 @@ KEPT_AT_ONCE = 100  # files that are dealt with before they are remembered in on
 class InboxFile:
     """A finished file: path, SHA-256 of its bytes, the stamp it was read under, and when it came here."""
 
-    path: Path
+    path: Location
     sha256: str
     stamp: Stamp
     came: datetime
@@ -32,11 +34,12 @@ class InboxFile:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A file whose bytes cannot be read, and why."""
+    """A file whose bytes cannot be read, and why: "unreadable", or "denied" by a store."""
 
-    path: Path
+    path: Location
     stamp: Stamp
     reason: str
+    kind: str = "unreadable"
 
 
 class Memory(Protocol):
@@ -56,7 +59,7 @@ class Inbox:
     path and stamp, and is not read again to find that out.
     """
 
-    where: Path
+    where: Location
     settle: float = 2.0
     sleep: Callable[[float], object] = time.sleep
     memory: Memory | None = None
@@ -71,13 +74,20 @@ class Inbox:
         self._drop_gone(seen, listed)
         new = [file for file in listed if seen.get(file.path) != file.stamp]
         horizon = time.time_ns() - int(self.settle * 1e9)
-        if any(file.modified > horizon for file in new):
+        whole = isinstance(self.where, ObjectPath)  # an object is there whole or not at all
+        if not whole and any(file.modified > horizon for file in new):
             self.sleep(self.settle)
         try:
             for file in new:
-                found = self._read(file)
-                if isinstance(found, Unreadable):
-                    seen[file.path] = file.stamp
+                try:
+                    found = self._read(file)
+                except DataError as error:  # the store is away: the others would wait for it too
+                    log.warning("left for the next scan: %s", error.message)
+                    return
+                if isinstance(found, Unreadable) and found.kind not in UNREACHED:
+                    seen[file.path] = (
+                        file.stamp
+                    )  # a permission that is given later changes no stamp of an object
                 if found is not None:
                     yield found
                 if len(self._unkept) >= KEPT_AT_ONCE:
@@ -86,16 +96,22 @@ class Inbox:
             self._keep()
 
     def _read(self, file: Listed) -> InboxFile | Unreadable | None:
-        """The file with its digest; None of one that is still being written."""
-        path = Path(file.path)
-        if stamp_of(path) != file.stamp:
+        """The file with its digest; None of one that is still being written. DataError "away" of a store."""
+        path = location(file.path)
+        if isinstance(path, Path) and stamp_of(path) != file.stamp:
             log.info("still being written, left for the next scan: %s", path.name)
             return None
         try:
             digest = sha256_file(path)
+            unchanged = stamp_of(path) == file.stamp
         except DataError as error:
-            return Unreadable(path, file.stamp, error.message)
-        if stamp_of(path) != file.stamp:
+            if error.kind == "away":
+                raise
+            if error.kind == "changed":
+                log.warning("left for the next scan: %s", error.message)
+                return None
+            return Unreadable(path, file.stamp, error.message, error.kind)
+        if not unchanged:
             return None
         return InboxFile(path, digest, file.stamp, datetime.fromtimestamp(file.came / 1e9, UTC))
 
@@ -108,7 +124,7 @@ class Inbox:
     def _drop_gone(self, seen: dict[str, Stamp], listed: Iterable[Listed]) -> None:
         """What lies there no longer need not be remembered; a folder that is away may come back."""
         gone = seen.keys() - {file.path for file in listed}
-        if not gone or not inbox_exists(self.where):
+        if not gone or inbox_trouble(self.where):
             return
         for path in gone:
             seen.pop(path, None)
@@ -135,7 +151,7 @@ class Inbox:
         """Offer a file once more: it could not be dealt with."""
         self.forget(file.path)
 
-    def forget(self, path: Path) -> None:
+    def forget(self, path: Location) -> None:
         """Offer what lies under this path once more, if anything does, also if this process ends now."""
         self._unkept.pop(str(path), None)
         if self._known().pop(str(path), None) is not None and self.memory is not None:

@@ -20,6 +20,7 @@ from typing import Any
 from bot.config import Config
 from bot.engine import on_cluster
 from bot.plugins import load_trainer
+from detectors.location import location
 from state.records import Retrain
 from state.store import Store
 from trainers.base import DataFile, Gate, LabelSpec, ModelVersion, Progress, RetrainOutcome, TrainingError
@@ -37,6 +38,7 @@ class RetrainJob:
     gate: Gate
     trainer: Mapping[str, Any]  # the [models.trainer] table
     home: str
+    baselines: str  # empty: in `home`
     tracking_uri: str
     ui_url: str
     tags: Mapping[str, str]
@@ -68,6 +70,7 @@ def job_for(config: Config, store: Store, retrain: Retrain) -> RetrainJob:
         gate=model.promotion_gate(),
         trainer=model.trainer,
         home=str(config.home),
+        baselines="" if config.baselines is None else str(config.baselines),
         tracking_uri=config.mlflow.tracking_uri,
         ui_url=config.mlflow.ui_url,
         tags=tags,
@@ -90,6 +93,7 @@ def perform(job: RetrainJob, progress: Progress) -> RetrainOutcome:
         MlflowRegistry(home, job.tracking_uri or None, job.ui_url),
         home,
         gate=job.gate,
+        baselines=location(job.baselines) if job.baselines else None,
         progress=progress,
         tags=job.tags,
     )

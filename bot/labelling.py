@@ -7,12 +7,13 @@ import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
-from pathlib import Path
 
 from bot.config import ModelSection
-from bot.listing import Stamp, listing
+from bot.listing import Listed, listing
 from detectors.digest import sha256_file
 from detectors.errors import DataError
+from detectors.location import Location, location
+from detectors.objects import UNREACHED, ObjectPath
 from state.store import Store
 from trainers.base import DataFile
 
@@ -23,54 +24,61 @@ log = logging.getLogger(__name__)
 class LabelledFile:
     """A file in the labelled folder; `error` says why it cannot be used, rows is 0 then."""
 
-    path: Path
+    path: Location
     sha256: str
     rows: int
     modified: datetime
     error: str = ""
+    again: bool = False  # the fault was the store's: the next look may find it usable
 
     def data_file(self) -> DataFile:
         """The file as a training records it."""
         return DataFile(str(self.path), self.sha256, self.rows)
 
 
-_looked: dict[tuple[str, str], tuple[Stamp, LabelledFile]] = {}  # by path and label column
+_looked: dict[tuple[str, str], tuple[str, LabelledFile]] = {}  # by path and label column
+_listed: dict[ObjectPath, list[Listed]] = {}  # what a store's last listing said
 _looking = threading.Lock()
 
 
 def found(model: ModelSection, *, read: bool = True) -> tuple[LabelledFile, ...]:
     """Every data file in the model's labelled folder, newest last, used or not.
 
-    Each is read once while its stamp stays the same. `read=False` leaves out those that were not read yet, for
-    answers that may not wait.
+    Each is read once while its stamp stays the same. `read=False` leaves out those that were not read
+    yet, for answers that may not wait.
     """
     files = []
-    for listed in listing(model.labeled) or ():
+    for listed in _there(model.labeled, read):
         key = (listed.path, model.label.column)
         if read:
             with _looking:  # several threads may ask for the same large file
-                if _known(key, listed.stamp) is None:
-                    _looked[key] = (
-                        listed.stamp,
-                        _look(Path(listed.path), model.label.column, listed.modified),
-                    )
+                if (known := _known(key, listed.stamp)) is None or known.again:
+                    looked = _look(location(listed.path), model.label.column, listed.modified)
+                    _looked[key] = (listed.stamp, looked)
         if (file := _known(key, listed.stamp)) is not None:
             files.append(file)
     return tuple(files)
 
 
-def _known(key: tuple[str, str], stamp: Stamp) -> LabelledFile | None:
+def _there(where: Location, read: bool) -> list[Listed]:
+    """The files; for an answer that may not wait, those that a store listed last."""
+    if not isinstance(where, ObjectPath):
+        return listing(where) or []
+    if read:
+        _listed[where] = listing(where) or []
+    return _listed.get(where, [])
+
+
+def _known(key: tuple[str, str], stamp: str) -> LabelledFile | None:
     seen, file = _looked.get(key, (None, None))
     return file if seen == stamp else None
 
 
 def waiting(model: ModelSection, store: Store, *, read: bool = True) -> tuple[LabelledFile, ...]:
     """Usable labelled files that no version was trained on yet, each content once; `read` as in `found`."""
-    usable = [f for f in found(model, read=read) if not f.error]
-    if not usable:
-        return ()
     used = store.used_labelled_sha256s(model.name)
-    return tuple({f.sha256: f for f in usable if f.sha256 not in used}.values())
+    fresh = {f.sha256: f for f in found(model, read=read) if not f.error and f.sha256 not in used}
+    return tuple(fresh.values())
 
 
 def unusable(model: ModelSection) -> tuple[LabelledFile, ...]:
@@ -83,7 +91,7 @@ def label_mark(files: tuple[LabelledFile, ...]) -> str:
     return sha256("".join(sorted(f.sha256 for f in files)).encode()).hexdigest()[:16]
 
 
-def _look(path: Path, label: str, mtime_ns: int) -> LabelledFile:
+def _look(path: Location, label: str, mtime_ns: int) -> LabelledFile:
     """Read a file's header and count its labelled rows."""
     from detectors.source import header_of, stream  # brings the readers of files along
 
@@ -97,4 +105,4 @@ def _look(path: Path, label: str, mtime_ns: int) -> LabelledFile:
         error = "" if rows else f'no row has a label in "{label}"'
         return LabelledFile(path, digest, rows, modified, error)
     except DataError as error:
-        return LabelledFile(path, "", 0, modified, error.message)
+        return LabelledFile(path, "", 0, modified, error.message, error.kind in UNREACHED)

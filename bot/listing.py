@@ -1,4 +1,4 @@
-"""What lies in a folder: data files, and folders of parts, with what tells one state of each from another.
+"""What lies in a folder or in a store: data files and folders of parts, and what tells one state of each from another.
 
 A folder of parts (see `detectors.parts`) is one file here.
 """
@@ -10,12 +10,14 @@ import logging
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 
 from detectors.errors import DataError
+from detectors.location import Location, location
+from detectors.objects import ObjectPath, ObjectStat
 from detectors.parts import is_being_written, is_table, parts_of
 
 log = logging.getLogger(__name__)
@@ -24,7 +26,7 @@ QUARANTINE = "quarantine"  # folders of this name hold files that were set aside
 SUFFIXES = (".csv", ".csv.gz", ".csv.zst", ".parquet")
 _ESCAPED = re.compile(r"\[([*?[])\]")  # what `glob.escape` makes of a wildcard in the name of a folder
 # Tells one state of a file from another; nobody takes it apart. Of a local file: size, mtime, inode and ctime; of a
-# folder of parts the sum of the sizes and the newest times.
+# folder of parts the sum of the sizes and the newest times; of an object a number of its ETag instead of the inode.
 Stamp = str
 
 
@@ -45,16 +47,43 @@ class Listed:
     came: int
 
 
-def candidates(where: Path) -> list[Path]:
+def candidates(where: Location) -> list[Location]:
     """Data files in a folder, or those a glob names, oldest first; hidden and foreign files are not batches.
 
     A folder that says of itself that it is one batch is offered as such, and none of the files in it.
     """
-    return [Path(file.path) for file in listing(where) or ()]
+    return [location(file.path) for file in listing(where) or ()]
 
 
-def listing(where: Path) -> list[Listed] | None:
-    """`candidates` with their stamps, at the cost of one look at each; None where the folder cannot be read."""
+def listing(where: Location) -> list[Listed] | None:
+    """`candidates` with their stamps; None where the folder or the store cannot be read.
+
+    It costs one look at each file; of objects a store's listing says all there is to know.
+    """
+    listed = _objects(where) if isinstance(where, ObjectPath) else _files(where)
+    return None if listed is None else sorted(listed, key=lambda file: (file.modified, _name(file.path)))
+
+
+def _objects(where: ObjectPath) -> list[Listed] | None:
+    wild = glob.has_magic(where.url)
+    depth = len(where.parts) - 1 if "**" not in where.parts else where.parts.index("**")
+    try:
+        return [
+            _listed(path.url, stat.st_size, stat.st_ino, [stat])
+            for path, stat in where.listing()
+            if _is_data(path.name) and not (wild and QUARANTINE in path.parts[depth:])
+        ]
+    except (OSError, DataError) as error:
+        said = error.strerror if isinstance(error, OSError) else ""
+        log.warning("%s cannot be read (%s): nothing is found there", where, said or error)
+        return None
+
+
+def _is_data(name: str) -> bool:
+    return name.lower().endswith(SUFFIXES) and not name.startswith((".", "~"))
+
+
+def _files(where: Path) -> list[Listed] | None:
     try:
         found = [pair for pair in _matching(where) if not _name(pair[0]).startswith((".", "~"))]
     except OSError as error:
@@ -65,13 +94,13 @@ def listing(where: Path) -> list[Listed] | None:
     for path, folder in found:
         if folder:
             file = _folder(path) if path in tables and not is_being_written(Path(path)) else None
-        elif _name(path).lower().endswith(SUFFIXES) and not _within(path, tables):
+        elif _is_data(_name(path)) and not _within(path, tables):
             file = _file(path)
         else:
             file = None
         if file is not None:
             listed.append(file)
-    return sorted(listed, key=lambda file: (file.modified, _name(file.path)))
+    return listed
 
 
 def _matching(where: Path) -> Iterator[tuple[str, bool]]:
@@ -122,9 +151,22 @@ def _folder(path: str) -> Listed | None:
     return _listed(path, sum(part.st_size for part in parts), own.st_ino, [own, *parts])
 
 
-def _listed(path: str, size: int, inode: int, looks: list[os.stat_result]) -> Listed:
+def _listed(path: str, size: int, inode: int, looks: Sequence[os.stat_result | ObjectStat]) -> Listed:
     modified, came = max(look.st_mtime_ns for look in looks), max(look.st_ctime_ns for look in looks)
     return Listed(path, f"{size}-{modified}-{inode}-{came}", modified, came)
+
+
+def inbox_trouble(where: Location) -> str:
+    """Why nothing can come from there, for the end of a sentence; empty where it can."""
+    if not isinstance(where, ObjectPath):
+        return "" if inbox_exists(where) else f"it does not exist: {where}"
+    try:
+        where.require_bucket()
+    except FileNotFoundError:
+        return f"there is no bucket {where.bucket}"
+    except DataError as error:
+        return error.message
+    return ""
 
 
 def inbox_exists(where: Path) -> bool:
@@ -137,14 +179,22 @@ def inbox_exists(where: Path) -> bool:
     return wild < len(parts) and Path(*plain).is_dir()
 
 
-def settled(path: Path, seconds: float) -> bool:
-    """Whether a file has not changed for so long that it counts as finished."""
+def settled(path: Location, seconds: float) -> bool:
+    """Whether a file has not changed for so long that it counts as finished; an object comes whole."""
+    if isinstance(path, ObjectPath):
+        return True
     file = _look(str(path))
     # a clock that goes ahead elsewhere must not make a file look unfinished until then
     return file is not None and abs(time.time_ns() - file.modified) >= int(seconds * 1e9)
 
 
-def stamp_of(path: Path) -> Stamp | None:
-    """What tells one state of a file from another; None where there is none."""
+def stamp_of(path: Location) -> Stamp | None:
+    """What tells one state of a file from another; None where there is none. DataError where a store is away."""
+    if isinstance(path, ObjectPath):
+        try:
+            stat = path.stat()
+        except OSError:
+            return None
+        return _listed(path.url, stat.st_size, stat.st_ino, [stat]).stamp
     file = _look(str(path))
     return None if file is None else file.stamp

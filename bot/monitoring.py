@@ -27,6 +27,8 @@ from detectors.batch_profile import profile_batch
 from detectors.digest import sha256_file
 from detectors.errors import DataError
 from detectors.findings import only_joint
+from detectors.location import Location, location
+from detectors.objects import UNREACHED
 from detectors.parts import Engine, here
 from detectors.profile import Profile
 from detectors.recommendation import recommend
@@ -74,7 +76,7 @@ class Monitoring:
     engine: Engine = here
 
     def check(
-        self, model: ModelSection, path: Path, *, progress: Advance | None = None, patience: float = 600
+        self, model: ModelSection, path: Location, *, progress: Advance | None = None, patience: float = 600
     ) -> Checked:
         """Check one file against the champion's baseline, once for the same bytes, baseline and policy.
 
@@ -87,13 +89,15 @@ class Monitoring:
             return Checked(self._up_to_date(model, _finished(claim.batch)), fresh=False)
         return Checked(self._measure(model, champion, claim.batch, progress, stamp), fresh=True)
 
-    def failed(self, model: ModelSection, path: Path) -> Batch | None:
+    def failed(self, model: ModelSection, path: Location) -> Batch | None:
         """What is remembered of a file that could not be checked; None of one that is not there."""
         try:
             digest = sha256_file(path)
         except DataError as error:
             stamp = stamp_of(path)
-            return None if stamp is None else self._unreadable(model, Unreadable(path, stamp, error.message))
+            if stamp is None:
+                return None
+            return self._unreadable(model, Unreadable(path, stamp, error.message, error.kind))
         batch = self.store.seen(model.name, digest)
         return batch if batch is not None and batch.state == "failed" else None
 
@@ -108,7 +112,7 @@ class Monitoring:
         return champion
 
     def _claim(
-        self, model: ModelSection, digest: str, path: Path, champion: Trained, *, retry_failed: bool
+        self, model: ModelSection, digest: str, path: Location, champion: Trained, *, retry_failed: bool
     ) -> Claim:
         return self.store.claim_batch(
             model.name,
@@ -121,7 +125,9 @@ class Monitoring:
             retry_failed=retry_failed,
         )
 
-    def _claim_or_wait(self, model: ModelSection, path: Path, champion: Trained, patience: float) -> Claim:
+    def _claim_or_wait(
+        self, model: ModelSection, path: Location, champion: Trained, patience: float
+    ) -> Claim:
         """The claim, or what the process that has it finds; if that dies, the claim is taken over."""
         digest, deadline = sha256_file(path), time.monotonic() + patience
         claim = self._claim(model, digest, path, champion, retry_failed=True)
@@ -155,7 +161,7 @@ class Monitoring:
         progress: Advance | None,
         stamp: Stamp | None,
     ) -> Batch:
-        path = Path(batch.path)
+        path = location(batch.path)
         try:
             report, profile = self._judged(model, champion, path, progress)
             if stamp_of(path) != stamp and path.exists() and sha256_file(path) != batch.sha256:
@@ -174,7 +180,7 @@ class Monitoring:
             raise
 
     def _judged(
-        self, model: ModelSection, champion: Trained, path: Path, progress: Advance | None
+        self, model: ModelSection, champion: Trained, path: Location, progress: Advance | None
     ) -> tuple[DriftReport, Profile]:
         """The verdict against the champion's baseline; what fits an older regime it learned from is no drift.
 
@@ -205,7 +211,7 @@ class Monitoring:
         return report, profile
 
     def _against(
-        self, model: ModelSection, version: Trained, path: Path, progress: Advance | None
+        self, model: ModelSection, version: Trained, path: Location, progress: Advance | None
     ) -> tuple[DriftReport, Profile]:
         baseline = load_baseline(version)
         profile = profile_batch(baseline, path, progress=progress, engine=self.engine)
@@ -357,7 +363,7 @@ class Monitoring:
         held, said = [batch for batch in self.store.held(model.name) if batch.id not in done], []
         for batch in held:
             if (batch.baseline_version, batch.policy_sha) != now_used:
-                inbox.forget(Path(batch.path))  # first: what is released is known from the inbox alone
+                inbox.forget(location(batch.path))  # first: what is released is known from the inbox alone
                 self.store.release(batch.id)
             elif batch.state == "checked":
                 decision = self.notify(model, self._up_to_date(model, batch))
@@ -445,7 +451,7 @@ class Monitoring:
         if claim.kind != "mine":
             return claim.batch if claim.kind == "done" and not claim.batch.reported else None
         text = f"{found.reason}: make it readable for the bot's user"
-        return self.store.fail_batch(claim.batch.id, "unreadable", text, self.now())
+        return self.store.fail_batch(claim.batch.id, found.kind, text, self.now())
 
 
 def announce(
@@ -538,7 +544,7 @@ def load_baseline(champion: Trained) -> Baseline:
 
     A few are kept in memory: a backlog of small batches would spend its time on reading the same file.
     """
-    path, digest = Path(champion.record.baseline_path), champion.record.baseline_sha256
+    path, digest = location(champion.record.baseline_path), champion.record.baseline_sha256
     try:
         return _baseline(path, digest, stamp_of(path))
     except _Changed as changed:
@@ -555,11 +561,13 @@ class _Changed(Exception):
 
 
 @lru_cache(maxsize=BASELINES)
-def _baseline(path: Path, sha256: str, stamp: Stamp | None) -> Baseline:
+def _baseline(path: Location, sha256: str, stamp: Stamp | None) -> Baseline:
     """Read again as soon as the file's stamp is another."""
     try:
         matches = sha256_file(path) == sha256
     except DataError as error:
+        if error.kind in UNREACHED:  # it is where it belongs
+            raise
         raise _Changed(error.message) from error
     if not matches:
         raise _Changed("its content has changed since training")

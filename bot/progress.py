@@ -5,19 +5,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import click
 
 from detectors.errors import DataError
-from detectors.parts import parts_of
+from detectors.location import Location
+from detectors.parts import is_folder, parts_of
 from detectors.source import Advance
 
 WORTH_A_BAR = 20_000_000  # bytes; smaller files are read before a bar could be drawn
 
 
 @contextmanager
-def reading(file: Path) -> Iterator[Advance | None]:
+def reading(file: Location) -> Iterator[Advance | None]:
     """A callback for (bytes read, bytes in all), or None where a bar would be in the way."""
     if not sys.stderr.isatty() or (size := _size(file)) < WORTH_A_BAR:
         yield None
@@ -35,9 +35,9 @@ def reading(file: Path) -> Iterator[Advance | None]:
         yield advance
 
 
-def _size(file: Path) -> int:
+def _size(file: Location) -> int:
     """Bytes of a file or of a folder's parts; 0 of what cannot be read: who reads it says why."""
     try:
-        return sum(part.size for part in parts_of(file)) if file.is_dir() else file.stat().st_size
+        return sum(part.size for part in parts_of(file)) if is_folder(file) else file.stat().st_size
     except (OSError, DataError):
         return 0

@@ -14,6 +14,8 @@ from bot.config import ModelSection
 from bot.listing import QUARANTINE, SUFFIXES
 from detectors.digest import sha256_file
 from detectors.errors import DataError
+from detectors.location import Location, location
+from detectors.objects import ObjectPath
 from state.records import Batch, StateError
 from state.store import Store
 
@@ -32,7 +34,7 @@ class Quarantine:
             if batch.model != model.name:
                 raise StateError(f"batch {what} belongs to {batch.model}, not to {model.name}")
             return batch
-        path = Path(what).absolute()
+        path = location(what).absolute()
         for batch in self.store.in_quarantine(model.name):
             if batch.quarantine == str(path) or (not path.exists() and Path(batch.path).name == path.name):
                 return batch
@@ -44,9 +46,9 @@ class Quarantine:
             raise StateError(f"{path} was never checked as a batch of {model.name}: check it first")
         return seen
 
-    def put(self, model: ModelSection, batch: Batch, by: str, why: str = "") -> Path:
+    def put(self, model: ModelSection, batch: Batch, by: str, why: str = "") -> Location:
         """Move the batch's file aside. StateError if it is there already, has gone, or has changed."""
-        here = Path(batch.path)
+        here = location(batch.path)
         with self.store.together():
             self._require_file(batch, here, self.store.batch(batch.id).quarantine)
             aside = free_name(folder_of(model) / here.name)
@@ -55,20 +57,20 @@ class Quarantine:
             move(here, aside)  # last: what fails before it takes the record back
         return aside
 
-    def release(self, model: ModelSection, batch: Batch, by: str, why: str = "") -> Path:
+    def release(self, model: ModelSection, batch: Batch, by: str, why: str = "") -> Location:
         """Move the file back to where it was; it is checked again."""
         with self.store.together():
             aside = self.store.batch(batch.id).quarantine
             if aside is None:
                 raise StateError(f"batch {batch.id} is not in quarantine")
-            self._require_file(batch, Path(aside), None)
-            back = free_name(Path(batch.path))
+            self._require_file(batch, location(aside), None)
+            back = free_name(location(batch.path))
             self.store.release_batch(batch.id, str(back), by, why, self.now())
             self._tell(batch, "released")
-            move(Path(aside), back)
+            move(location(aside), back)
         return back
 
-    def _require_file(self, batch: Batch, path: Path, aside: str | None) -> None:
+    def _require_file(self, batch: Batch, path: Location, aside: str | None) -> None:
         if aside is not None:
             raise StateError(f"batch {batch.id} is in quarantine already, at {aside}")
         try:
@@ -89,15 +91,19 @@ class Quarantine:
             self.store.enqueue("incident", f"incident:{incident.id}:{key}", {}, incident.id, now)
 
 
-def folder_of(model: ModelSection) -> Path:
+def folder_of(model: ModelSection) -> Location:
     """The model's folder for files set aside: beside its inbox."""
     root = model.inbox
-    while glob.has_magic(str(root)) and not root.is_dir() and root != root.parent:
+    while (
+        glob.has_magic(str(root))
+        and (isinstance(root, ObjectPath) or not root.is_dir())
+        and root != root.parent
+    ):
         root = root.parent
     return root.parent / QUARANTINE / model.name
 
 
-def free_name(path: Path) -> Path:
+def free_name(path: Location) -> Location:
     """The path, or the next one beside it that is free: batch.csv, batch-2.csv, ..."""
     suffix = next((s for s in SUFFIXES if path.name.lower().endswith(s)), path.suffix)
     stem, number, free = path.name[: len(path.name) - len(suffix)], 1, path
@@ -107,9 +113,16 @@ def free_name(path: Path) -> Path:
     return free
 
 
-def move(source: Path, target: Path) -> None:
+def move(source: Location, target: Location) -> None:
     """Move a file, or a folder of parts, to a name that is free, whole or not at all; StateError says why not."""
     try:
+        if isinstance(source, ObjectPath) and isinstance(target, ObjectPath):
+            source.move(target)
+            return
+        if isinstance(source, ObjectPath) or isinstance(target, ObjectPath):
+            raise StateError(
+                f"{source} is not moved to {target}, between this machine and a store: move it yourself"
+            )
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
             _move_folder(source, target)
@@ -125,6 +138,8 @@ def move(source: Path, target: Path) -> None:
         except OSError:
             target.unlink()  # the file stays where it was, under one name
             raise
+    except DataError as error:
+        raise StateError(f"{source} cannot be moved to {target}: {error.message}") from error
     except OSError as error:
         raise StateError(f"{source} cannot be moved to {target}: {error.strerror or error}") from error
 

@@ -13,6 +13,8 @@ from bot import labelling
 from bot.config import Config, ModelSection
 from bot.engine import on_cluster
 from bot.times import utc_now
+from detectors.errors import DataError
+from detectors.location import Location, location
 from state.records import Batch, Promotion, Retrain, StateError
 from state.store import Store
 from trainers.base import (
@@ -156,8 +158,8 @@ class Retraining:
     def train(
         self,
         model: ModelSection,
-        base: Sequence[Path],
-        new: Sequence[Path],
+        base: Sequence[Location],
+        new: Sequence[Location],
         by: str,
         progress: Progress = quiet,
         *,
@@ -178,6 +180,7 @@ class Retraining:
             self.registry(),
             self.config.home,
             gate=model.promotion_gate(),
+            baselines=self.config.baselines,
             progress=progress,
             tags={"driftcatcher.trained_by": by},
         )
@@ -197,7 +200,13 @@ class Retraining:
     ) -> Promotion:
         """Intent first, then the alias, then the state: whatever dies between, `recover` ends it one way."""
         target = self.store.version(model, version)
-        if not Path(target.record.baseline_path).is_file():
+        try:
+            there = location(target.record.baseline_path).is_file()
+        except DataError as error:
+            raise StateError(
+                f"the baseline of {model} version {version}: {error}. Nothing was moved."
+            ) from error
+        if not there:
             raise StateError(
                 f"the baseline of {model} version {version} is missing at {target.record.baseline_path}: "
                 f"nothing was moved. Download it from the MLflow run {target.record.run_id}."

@@ -7,11 +7,13 @@ from pathlib import Path
 from bot.config import FILE_NAME
 
 TEMPLATE = """\
-# DriftCatcher. Paths are relative to this file. Durations: "30m", "6h", "7d".
+# DriftCatcher. Paths are relative to this file; inbox, labeled and baselines may be URLs (s3://bucket/…, gs://, abfs://),
+# with the extra for it: pip install "driftcatcher[s3]". Durations: "30m", "6h", "7d".
 # Secrets are never in here: SLACK_BOT_TOKEN, SLACK_APP_TOKEN (Socket Mode) or SLACK_SIGNING_SECRET (HTTP)
 # come from the environment.
 
 home = ".driftcatcher"            # state.db, models and their baselines, the MLflow store
+# baselines = "s3://bucket/baselines"   # checks read the baselines there, not in `home`
 # settle_seconds = 2              # a file in an inbox counts as finished when it has not changed for so long
 # engine = "dask"                 # batches that are folders of parts are counted, and random forests trained, on the
 # scheduler = "tcp://10.0.0.5:8786"    # workers of this Dask scheduler: `pip install 'driftcatcher[dask]'`. They must

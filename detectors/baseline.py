@@ -17,6 +17,8 @@ from detectors.clock import Clock, clock_of
 from detectors.codes import CodedRows
 from detectors.columns import series_categories, series_numbers
 from detectors.errors import DataError
+from detectors.location import Location, location
+from detectors.objects import ObjectPath
 from detectors.packing import pack_baseline, unpack_baseline
 from detectors.profile import FeatureProfile, Profile, categorical_profile, numeric_profile
 from detectors.sample import twins
@@ -78,7 +80,7 @@ class Baseline:
     @classmethod
     def fit(
         cls,
-        data: pd.DataFrame | Path | str | Sequence[Path | str],
+        data: pd.DataFrame | Location | str | Sequence[Location | str],
         *,
         label: str | None = None,
         ignore: Sequence[str] = (),
@@ -157,9 +159,9 @@ class Baseline:
         """The same baseline under another version (and model)."""
         return replace(self, version=version, model=self.model if model is None else model)
 
-    def save(self, path: Path | str) -> None:
-        """Write it to one file, at once or not at all."""
-        path = Path(path)
+    def save(self, path: Location | str) -> None:
+        """Write it to one file or object, at once or not at all."""
+        path = location(path)
         extra = {
             "model": self.model,
             "version": self.version,
@@ -169,10 +171,14 @@ class Baseline:
             "clocks": {name: asdict(clock) for name, clock in self.clocks.items()},
             "twins": self.twins,
         }
+        packed = pack_baseline(self.profile, extra, self.table, self.record)
+        if isinstance(path, ObjectPath):
+            path.write_bytes(packed)
+            return
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(pack_baseline(self.profile, extra, self.table, self.record))
+                file.write(packed)
                 file.flush()
                 os.fsync(file.fileno())
             Path(temporary).replace(path)
@@ -181,10 +187,10 @@ class Baseline:
             raise
 
     @classmethod
-    def load(cls, path: Path | str) -> Baseline:
+    def load(cls, path: Location | str) -> Baseline:
         """Read a saved baseline; DataError "unreadable" if there is none or it is damaged."""
         try:
-            data = Path(path).read_bytes()
+            data = location(path).read_bytes()
         except OSError as error:
             raise DataError(
                 "unreadable", f"baseline {path} cannot be read: {error.strerror or error}"
@@ -210,7 +216,7 @@ class Baseline:
 
 
 def _frame(
-    data: pd.DataFrame | Path | str | Sequence[Path | str],
+    data: pd.DataFrame | Location | str | Sequence[Location | str],
     categorical: Sequence[str],
     progress: Progress | None,
 ) -> pd.DataFrame:

@@ -13,7 +13,8 @@ from detectors.baseline import Baseline
 from detectors.cells import some_names
 from detectors.chunks import WORKERS, Advance, Chunk
 from detectors.errors import DataError
-from detectors.parts import Engine, Part, check_columns, here, parts_of
+from detectors.location import Location, location
+from detectors.parts import Engine, Part, check_columns, here, is_folder, parts_of
 from detectors.probe import look
 from detectors.profile import FeatureProfile, Profile
 from detectors.sample import MAX_ROWS, RowSampler
@@ -29,7 +30,7 @@ _LEAST_SAMPLE = 1_000
 
 def profile_batch(
     baseline: Baseline,
-    source: pd.DataFrame | Path | str,
+    source: pd.DataFrame | Location | str,
     *,
     progress: Advance | None = None,
     sample: int | None = None,
@@ -46,11 +47,12 @@ def profile_batch(
     Raises:
         DataError: the source cannot be used, or ("columns") has none of the features.
     """
-    if not isinstance(source, (str, Path)) or not Path(source).is_dir():
+    folder = location(source) if isinstance(source, (str, Path)) else None
+    if folder is None or not is_folder(folder):
         return profile_part(baseline, source, progress=progress, sample=sample)
-    parts = parts_of(Path(source))
+    parts = parts_of(folder)
     needed = replace(baseline, table=None, record=None)  # what counting needs may have to travel
-    return _merged(Path(source), parts, engine(_part_or_none, (needed, sample), parts, progress), sample)
+    return _merged(folder, parts, engine(_part_or_none, (needed, sample), parts, progress), sample)
 
 
 def _part_or_none(shared: tuple[Baseline, int | None], part: Part, advance: Advance | None) -> Profile | None:
@@ -91,7 +93,7 @@ def _drawn(sample: int | None, features: int) -> int:
 
 def profile_part(
     baseline: Baseline,
-    source: pd.DataFrame | Path | str,
+    source: pd.DataFrame | Location | str,
     *,
     progress: Advance | None = None,
     sample: int | None = None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detectors.base import AnyDetector
@@ -11,6 +10,7 @@ from detectors.baseline import Baseline
 from detectors.batch_profile import profile_batch
 from detectors.correlation import Correlation
 from detectors.domain_classifier import DomainClassifier
+from detectors.location import Location
 from detectors.parts import Engine, here
 from detectors.policy import Policy
 from detectors.psi import PSI
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def check(
     baseline: Baseline,
-    source: pd.DataFrame | Path | str,
+    source: pd.DataFrame | Location | str,
     *,
     detectors: Sequence[AnyDetector] | None = None,
     policy: Policy | None = None,

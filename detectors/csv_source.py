@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -14,6 +13,7 @@ import pyarrow as pa
 from detectors.cells import NULLS
 from detectors.chunks import WORKERS, Advance, Chunk, Stream, chunk_of, judge_malformed, to_pandas
 from detectors.errors import DataError
+from detectors.location import Location
 from detectors.textfile import TextFile
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _COLUMN = 8 << 10  # and at least so many a column: what is done for each column
 _MAX_RESTARTS = 4
 
 
-def csv_table(path: Path, categorical: Collection[str] = ()) -> tuple[pd.DataFrame, list[str]]:
+def csv_table(path: Location, categorical: Collection[str] = ()) -> tuple[pd.DataFrame, list[str]]:
     """Numbers are what `stream` takes for numbers; everything else is text. (pyarrow would also see times, dates
     and hexadecimal numbers, which no batch is read with.)"""
     types: dict[str, pa.DataType] = {}
@@ -44,7 +44,7 @@ def _guess(kind: pa.DataType) -> pa.DataType:
 
 
 def _csv_table_as(
-    path: Path, types: dict[str, pa.DataType], categorical: frozenset[str]
+    path: Location, types: dict[str, pa.DataType], categorical: frozenset[str]
 ) -> tuple[pd.DataFrame, list[str]]:
     """The table with columns of these types; where there are none yet they are guessed from the first block."""
     from pyarrow import csv
@@ -89,7 +89,7 @@ def _csv_table_as(
 
 
 def csv_stream(
-    path: Path, numeric: frozenset[str], categorical: frozenset[str], progress: Advance | None
+    path: Location, numeric: frozenset[str], categorical: frozenset[str], progress: Advance | None
 ) -> Stream:
     """The columns of a delimited file: blocks of lines are parsed side by side, in the order of the file.
 
@@ -120,7 +120,7 @@ class _Parser:
         texts: columns that are read as text.
     """
 
-    path: Path
+    path: Location
     columns: tuple[str, ...]
     delimiter: str
     wanted: list[str]
@@ -207,7 +207,7 @@ def _side_by_side(text: TextFile, parser: _Parser, found: Stream) -> Iterator[Ch
 
 
 def _one_by_one(
-    path: Path, parser: _Parser, found: Stream, done: int, progress: Advance | None
+    path: Location, parser: _Parser, found: Stream, done: int, progress: Advance | None
 ) -> Iterator[Chunk]:
     """What lies behind the first `done` bytes after the header line."""
     rows, malformed = 0, found.malformed_rows
@@ -223,7 +223,7 @@ def _one_by_one(
 
 
 def _streamed(
-    path: Path, parser: _Parser, found: Stream, done: int, skip: int, progress: Advance | None
+    path: Location, parser: _Parser, found: Stream, done: int, skip: int, progress: Advance | None
 ) -> Iterator[Chunk]:
     from pyarrow import csv
 

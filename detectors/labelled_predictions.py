@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from detectors.cells import category, some_names
 from detectors.columns import series_categories
 from detectors.errors import DataError
+from detectors.location import Location
 from detectors.performance import binary_labels, probabilities
 from detectors.source import read_frame
 
@@ -104,7 +104,7 @@ class Naming:
 class _Part:
     """One file with its label column as text, None where it is empty."""
 
-    path: Path
+    path: Location
     frame: pd.DataFrame
     words: np.ndarray
     column: str
@@ -121,8 +121,8 @@ class _Said:
 
 
 def read_labelled(
-    predictions: Sequence[Path],
-    labels: Sequence[Path] = (),
+    predictions: Sequence[Location],
+    labels: Sequence[Location] = (),
     *,
     id_column: str | None = None,
     naming: Naming | None = None,
@@ -186,7 +186,7 @@ def read_labelled(
     )
 
 
-def _read(path: Path, column: str, wanted: Sequence[str], said: _Said) -> _Part:
+def _read(path: Location, column: str, wanted: Sequence[str], said: _Said) -> _Part:
     """A file with its column of labels; stray words and ids stay what they are."""
     frame = read_frame(path, categorical=(column, *wanted))
     if lacking := [name for name in (*wanted, column) if name not in frame.columns]:
@@ -196,7 +196,7 @@ def _read(path: Path, column: str, wanted: Sequence[str], said: _Said) -> _Part:
     return _Part(path, frame, series_categories(frame[column]), column)
 
 
-def _label_column(path: Path, naming: Naming, wanted: Sequence[str]) -> str:
+def _label_column(path: Location, naming: Naming, wanted: Sequence[str]) -> str:
     from detectors.source import header_of
 
     header, configured = header_of(path), naming.column.strip()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -11,6 +10,8 @@ import pyarrow as pa
 from detectors.cells import unique_names
 from detectors.chunks import Advance, Chunk, Stream, chunk_of, to_pandas
 from detectors.errors import DataError
+from detectors.location import Location
+from detectors.objects import ObjectPath
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +20,7 @@ _CELLS = 1 << 21  # of a chunk
 _ROWS = 1 << 16  # at most
 
 
-def is_parquet(path: Path) -> bool:
+def is_parquet(path: Location) -> bool:
     try:
         with path.open("rb") as file:
             if file.read(4) == b"PAR1":
@@ -31,18 +32,18 @@ def is_parquet(path: Path) -> bool:
     return False
 
 
-def _open_parquet(path: Path) -> Any:
+def _open_parquet(path: Location) -> Any:
     from pyarrow import parquet
 
     try:
-        return parquet.ParquetFile(path)
+        return parquet.ParquetFile(path.open("rb") if isinstance(path, ObjectPath) else path)
     except (pa.ArrowException, OSError) as error:
         raise DataError(
             "truncated", f"{path} is a damaged or cut off Parquet file ({error}): write it again"
         ) from None
 
 
-def parquet_table(path: Path) -> tuple[pd.DataFrame, list[str]]:
+def parquet_table(path: Location) -> tuple[pd.DataFrame, list[str]]:
     with _open_parquet(path) as file:
         try:
             table = file.read()
@@ -55,7 +56,7 @@ def parquet_table(path: Path) -> tuple[pd.DataFrame, list[str]]:
 
 
 def parquet_stream(
-    path: Path, numeric: frozenset[str], categorical: frozenset[str], progress: Advance | None
+    path: Location, numeric: frozenset[str], categorical: frozenset[str], progress: Advance | None
 ) -> Stream:
     raw = _open_parquet(path).schema_arrow.names
     columns, notes = unique_names(raw)

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
 from detectors.cells import some_names
 from detectors.errors import DataError
 
 if TYPE_CHECKING:
     from detectors.chunks import Advance
+    from detectors.location import Location
 
 SUCCESS = "_SUCCESS"  # what Spark writes into a folder once it is whole
 UNFINISHED = "_temporary"  # and where it keeps its parts until then
@@ -56,6 +57,11 @@ def here(
     """The engine of one machine: one part after the other, in this process."""
     for part in parts:
         yield work(shared, part, advance_within(parts, part, progress))
+
+
+def is_folder(path: Location) -> TypeGuard[Path]:
+    """Whether this is a folder of this machine; what a store has under a prefix is no table."""
+    return isinstance(path, Path) and path.is_dir()
 
 
 def is_table(folder: Path) -> bool:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from detectors.cells import category, number, some_names
 from detectors.errors import DataError
+from detectors.location import Location
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,7 +119,7 @@ def above(name: str, value: float | None, limit: float | None) -> str:
 
 
 def read_predictions(
-    path: Path | str, positive: Sequence[str] = (), negative: Sequence[str] = ()
+    path: Location | str, positive: Sequence[str] = (), negative: Sequence[str] = ()
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Columns `y_true`, `y_pred` and, where it is there, `y_prob` of a CSV or Parquet file.
 
@@ -145,7 +145,7 @@ def read_predictions(
 
 
 def binary_labels(
-    path: Path | str,
+    path: Location | str,
     column: pd.Series,
     positive: Sequence[str],
     negative: Sequence[str],
@@ -211,7 +211,7 @@ def _stray_number(words: Sequence[str | None], ones: set[str], zeros: set[str]) 
     return next((i for i in numbers if words[i] not in plain), None)
 
 
-def probabilities(path: Path | str, column: pd.Series) -> np.ndarray:
+def probabilities(path: Location | str, column: pd.Series) -> np.ndarray:
     """The probabilities of class 1, float64, shape (rows,); DataError "labels" for a cell that is none."""
     from detectors.columns import series_numbers
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy as np
 from detectors.cells import number
 from detectors.clock import seconds
 from detectors.errors import DataError
+from detectors.location import Location
 from detectors.significance import smirnov
 from detectors.source import Chunk, stream
 
@@ -49,7 +49,7 @@ class Probe:
 
 
 def look(
-    source: pd.DataFrame | Path | str,
+    source: pd.DataFrame | Location | str,
     features: Mapping[str, FeatureProfile],
     missing: Sequence[str],
     extra: Sequence[str],
@@ -85,7 +85,7 @@ def look(
 
 
 def _first(
-    source: pd.DataFrame | Path | str, numeric: Sequence[str], categorical: Sequence[str]
+    source: pd.DataFrame | Location | str, numeric: Sequence[str], categorical: Sequence[str]
 ) -> Chunk | None:
     try:
         return next(iter(stream(source, frozenset(numeric), frozenset(categorical))), None)

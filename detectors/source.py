@@ -17,8 +17,10 @@ from detectors.chunks import Advance, Chunk, Stream
 from detectors.columns import series_categories, series_numbers
 from detectors.csv_source import csv_stream, csv_table
 from detectors.errors import DataError
+from detectors.location import Location, location
+from detectors.objects import ObjectPath
 from detectors.parquet_source import is_parquet, parquet_stream, parquet_table
-from detectors.parts import advance_within, check_columns, parts_of
+from detectors.parts import advance_within, check_columns, is_folder, parts_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +41,7 @@ _ROWS = 1 << 16  # rows a chunk of a frame
 
 
 def stream(
-    source: Path | str | pd.DataFrame,
+    source: Location | str | pd.DataFrame,
     numeric: frozenset[str],
     categorical: frozenset[str],
     *,
@@ -48,7 +50,7 @@ def stream(
     """The columns of a file (.csv, .csv.gz, .csv.zst, .parquet), folder of files or frame, in blocks of bounded size.
 
     Args:
-        source: path or frame.
+        source: path, URL in a store (s3://…) or frame.
         numeric: columns to read as numbers; cells that are none become NaN and are counted.
         categorical: columns to read as categories. Columns in neither set are not converted at all.
         progress: told how far the reading of a file has come; it starts anew where a column turns out to be text.
@@ -56,10 +58,10 @@ def stream(
     Raises:
         DataError: the source cannot be used; also while iterating.
     """
-    if not isinstance(source, (str, Path)):
+    if not isinstance(source, (str, Path, ObjectPath)):
         return _frame_stream(source, numeric, categorical)
-    path = Path(source)
-    if path.is_dir():
+    path = location(source)
+    if is_folder(path):
         return _folder_stream(path, numeric, categorical, progress)
     if is_parquet(path):
         return parquet_stream(path, numeric, categorical, progress)
@@ -67,7 +69,7 @@ def stream(
 
 
 def read_frame(
-    paths: Path | str | Sequence[Path | str],
+    paths: Location | str | Sequence[Location | str],
     *,
     categorical: Collection[str] = (),
     progress: Progress | None = None,
@@ -81,7 +83,7 @@ def read_frame(
     Raises:
         DataError: a file cannot be used, or ("columns") its columns are not those of the first file.
     """
-    files = [Path(p) for p in ([paths] if isinstance(paths, (str, Path)) else paths)]
+    files = [location(p) for p in ([paths] if isinstance(paths, (str, Path, ObjectPath)) else paths)]
     if not files:
         raise DataError("unreadable", "no file was named")
     import pandas as pd
@@ -109,14 +111,16 @@ def read_frame(
     return whole
 
 
-def header_of(path: Path | str) -> tuple[str, ...]:
+def header_of(path: Location | str) -> tuple[str, ...]:
     """The column names of a file, stripped, repeated ones numbered."""
     return stream(path, frozenset(), frozenset()).columns
 
 
-def _tables(path: Path, categorical: Collection[str]) -> Iterator[tuple[Path, pd.DataFrame, list[str]]]:
+def _tables(
+    path: Location, categorical: Collection[str]
+) -> Iterator[tuple[Location, pd.DataFrame, list[str]]]:
     """A file as a frame with its notes; a folder as those of its parts, of which some may be without rows."""
-    if not path.is_dir():
+    if not is_folder(path):
         yield path, *(parquet_table(path) if is_parquet(path) else csv_table(path, categorical))
         return
     empty = True

@@ -6,12 +6,13 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pyarrow as pa
 
 from detectors.cells import decode, unique_names
 from detectors.errors import DataError
+from detectors.location import Location
+from detectors.objects import ObjectPath
 
 _HEAD = 1 << 20  # a header line and the last row are looked for in this many bytes
 _MAX_PLAIN = 1 << 30
@@ -19,7 +20,7 @@ _MAX_RATIO = 200
 _COMPRESSION = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
-def open_bytes(path: Path) -> tuple[pa.NativeFile, pa.NativeFile, int]:
+def open_bytes(path: Location) -> tuple[pa.NativeFile, pa.NativeFile, int]:
     """The plain bytes of a file (.gz and .zst are known by their first bytes), those on disk, and their number.
 
     Raises:
@@ -33,7 +34,8 @@ def open_bytes(path: Path) -> tuple[pa.NativeFile, pa.NativeFile, int]:
             magic = file.read(4)
         if not magic:
             raise DataError("empty_file", f"{path} is empty (0 bytes): was it written to the end?")
-        raw = pa.OSFile(str(path), "rb")
+        far = isinstance(path, ObjectPath)
+        raw = pa.PythonFile(path.open("rb"), "r") if far else pa.OSFile(str(path), "rb")
     except FileNotFoundError:
         raise DataError("unreadable", f"{path} does not exist: check the path") from None
     except OSError as error:
@@ -61,7 +63,9 @@ class TextFile:
 
     closed = False
 
-    def __init__(self, path: Path, on_read: Callable[[int, int], None] | None = None, skip: int = 0) -> None:
+    def __init__(
+        self, path: Location, on_read: Callable[[int, int], None] | None = None, skip: int = 0
+    ) -> None:
         self.path = path
         self._raw, self._disk, self.size = open_bytes(path)
         self._on_read = on_read
@@ -206,7 +210,7 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _split_header(path: Path, head: bytes) -> tuple[str, bytes]:
+def _split_header(path: Location, head: bytes) -> tuple[str, bytes]:
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise DataError("unreadable", f"{path} is UTF-16: save it as UTF-8")
     head = head.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")

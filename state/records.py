@@ -50,7 +50,7 @@ RETRAIN_TRANSITIONS: Mapping[str, frozenset[str]] = MappingProxyType(
 
 
 # Kinds of a batch's error that are no fault of its file: it is tried again.
-OURS = ("baseline", "state", "internal", "changed", "released", "engine")
+OURS = ("baseline", "state", "internal", "changed", "released", "away", "denied", "engine")
 BOT = "DriftCatcher"  # who decided, where nobody did
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -14,6 +13,7 @@ from detectors.cells import some_names
 from detectors.columns import series_categories
 from detectors.digest import sha256_file
 from detectors.feed import BROKEN_SHARE
+from detectors.location import Location, location
 from detectors.policy import Policy
 from detectors.source import read_frame
 from trainers.base import DataFile, LabelSpec, Progress, Schema, TrainingError, quiet
@@ -96,8 +96,8 @@ class _Rows:
 
 
 def build(
-    old: Sequence[Path | DataFile],
-    new: Sequence[Path | DataFile],
+    old: Sequence[Location | DataFile],
+    new: Sequence[Location | DataFile],
     spec: LabelSpec,
     *,
     schema: Schema | None = None,
@@ -136,8 +136,8 @@ def build(
     return _split(rows, schema, olds, news, notes)
 
 
-def _read(file: Path | DataFile, spec: LabelSpec, since: str, progress: Progress) -> _Table:
-    path = Path(file.path if isinstance(file, DataFile) else file).absolute()
+def _read(file: Location | DataFile, spec: LabelSpec, since: str, progress: Progress) -> _Table:
+    path = location(file.path if isinstance(file, DataFile) else file).absolute()
     if isinstance(file, DataFile) and not path.exists():
         raise TrainingError(f"{path} is gone since {since}: put the file back")
     digest = sha256_file(path)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from detectors.location import location
 from trainers.base import DataFile, LoggedVersion, ModelVersion, TrainingError
 from trainers.model_file import TRUSTED, folder_digest, load, needed_types
 
@@ -348,12 +349,13 @@ def _register_name(client: MlflowClient, model: str) -> bool:
 def _dataset_input(file: DataFile) -> Any:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
+    path = location(file.path)
     # MLflow's own digest looks at the first 10,000 rows; a digest has at most 36 characters.
     dataset = Dataset(
-        name=Path(file.path).name,
+        name=path.name,
         digest=file.sha256[:36],
-        source_type="local",
-        source=json.dumps({"uri": Path(file.path).as_uri()}),
+        source_type="local" if isinstance(path, Path) else path.scheme,
+        source=json.dumps({"uri": path.as_uri()}),
         profile=json.dumps({"num_rows": file.rows, "sha256": file.sha256}),
     )
     return DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])

@@ -13,6 +13,7 @@ import numpy as np
 from detectors.baseline import Baseline
 from detectors.codes import CodedRows
 from detectors.digest import sha256_file
+from detectors.location import Location
 from detectors.performance import evaluate
 from detectors.table import reference_rows
 from detectors.track_record import measure
@@ -47,14 +48,15 @@ _EXAMPLE_ROWS = 5
 
 def train(
     model: str,
-    base_files: Sequence[Path | DataFile],
-    new_files: Sequence[Path | DataFile],
+    base_files: Sequence[Location | DataFile],
+    new_files: Sequence[Location | DataFile],
     spec: LabelSpec,
     trainer: Trainer,
     registry: ModelRegistry,
     home: Path,
     *,
     gate: Gate,
+    baselines: Location | None = None,
     progress: Progress = quiet,
     tags: Mapping[str, str] | None = None,
 ) -> TrainOutcome:
@@ -69,6 +71,7 @@ def train(
         spec: how they are labelled.
         trainer, registry: what fits, and where models live.
         home: folder of the project; the baseline goes to home/models/<model>/v<version>/.
+        baselines: a folder or prefix for <model>/v<version>/baseline.npz that checks read instead.
         gate: its limits are held against the hold-outs; what breaks them becomes a note.
         progress: told each step.
         tags: further tags of the MLflow run ("approved_by").
@@ -76,7 +79,7 @@ def train(
     Raises:
         TrainingError, DataError: nothing was registered.
     """
-    job = _Job("train", model, spec, trainer, registry, home, progress)
+    job = _Job("train", model, spec, trainer, registry, home, baselines, progress)
     data = build(base_files, new_files, spec, progress=progress)
     estimator = _fit(job, data)
     evaluations, _ = _evaluate(estimator, data, f"the new {trainer.name}")
@@ -88,13 +91,14 @@ def train(
 
 def retrain(
     champion: ModelVersion,
-    new_files: Sequence[Path | DataFile],
+    new_files: Sequence[Location | DataFile],
     spec: LabelSpec,
     trainer: Trainer,
     registry: ModelRegistry,
     home: Path,
     *,
     gate: Gate,
+    baselines: Location | None = None,
     progress: Progress = quiet,
     tags: Mapping[str, str] | None = None,
 ) -> RetrainOutcome:
@@ -106,7 +110,7 @@ def retrain(
     Raises:
         TrainingError, DataError: nothing was registered.
     """
-    job = _Job("retrain", champion.model, spec, trainer, registry, home, progress)
+    job = _Job("retrain", champion.model, spec, trainer, registry, home, baselines, progress)
     if not new_files:
         raise TrainingError(f"no newly labelled file was named: there is nothing new to train {job.model} on")
     owner = f"{champion.model} version {champion.version}"
@@ -143,6 +147,7 @@ class _Job:
     trainer: Trainer
     registry: ModelRegistry
     home: Path
+    baselines: Location | None
     progress: Progress
 
     def __post_init__(self) -> None:
@@ -198,7 +203,7 @@ def _register(
 ) -> ModelVersion:
     """Baseline, run, registered version and alias: all of them or none."""
     job.progress("fitting the baseline of the new version")
-    folder = VersionFolder(job.home, job.model, _baseline(job, data, estimator), estimator)
+    folder = VersionFolder(job.home, job.model, _baseline(job, data, estimator), estimator, job.baselines)
     code = code_version()
     job.progress("registering the new version")
     try:

@@ -1,12 +1,18 @@
-"""The files that belong to a model version outside the registry: home/models/<model>/v<version>/."""
+"""The files that belong to a model version outside the registry: home/models/<model>/v<version>/.
+
+Where baselines have a place of their own, checks read the one that is kept there.
+"""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from detectors.errors import DataError
+from detectors.location import Location
 from trainers.base import TrainingError
 from trainers.model_file import save
 
@@ -20,20 +26,29 @@ MODEL_FILE = "model.skops"  # a copy: checks ask the model, and must not need th
 class VersionFolder:
     """Writes baseline and model once the version's number is known; the folder is there whole or not at all."""
 
-    def __init__(self, home: Path, model: str, baseline: Baseline, estimator: Any) -> None:
+    def __init__(
+        self,
+        home: Path,
+        model: str,
+        baseline: Baseline,
+        estimator: Any,
+        baselines: Location | None = None,
+    ) -> None:
         self._models = Path(home).absolute() / "models" / model
         self._baseline = baseline
         self._estimator = estimator
+        self._elsewhere = None if baselines is None else baselines / model
+        self._kept: Location | None = None
         self._made: Path | None = None
 
     @property
-    def baseline_file(self) -> Path:
-        """Where the baseline was written.
+    def baseline_file(self) -> Location:
+        """Where checks find the baseline.
 
         Raises:
             TrainingError: the registry gave the version no number.
         """
-        return self._folder / BASELINE_FILE
+        return self._kept or self._folder / BASELINE_FILE
 
     @property
     def model_file(self) -> Path:
@@ -52,7 +67,7 @@ class VersionFolder:
         """Store both under the version; the paths of what the registry has not got: the baseline.
 
         Raises:
-            TrainingError: the folder of that version is there already.
+            TrainingError: the folder of that version is there already, or the baseline cannot be kept elsewhere.
         """
         folder = self._models / f"v{version}"
         self._models.mkdir(parents=True, exist_ok=True)
@@ -65,15 +80,42 @@ class VersionFolder:
                     f"{folder} is there, but the registry has given version {version} anew "
                     "(was its store removed?): move that folder away and try again"
                 )
+            self._kept = self._keep(version, staging / BASELINE_FILE)
             staging.replace(folder)  # in one step: there is no half folder, whenever the power goes
         except BaseException:
             shutil.rmtree(staging, ignore_errors=True)
+            self._forget()
             raise
         self._made = folder
-        return (self.baseline_file,)
+        return (folder / BASELINE_FILE,)
+
+    def _keep(self, version: int, file: Path) -> Location | None:
+        """Put the baseline where baselines have a place of their own; nothing there is overwritten."""
+        if self._elsewhere is None:
+            return None
+        target = self._elsewhere / f"v{version}" / BASELINE_FILE
+        try:
+            if target.exists():
+                raise TrainingError(
+                    f"{target} is there, but the registry has given version {version} anew "
+                    "(was its store removed?): move that file away and try again"
+                )
+            if isinstance(target, Path):
+                target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(file.read_bytes())
+        except (OSError, DataError) as error:
+            raise TrainingError(f"the baseline cannot be kept at {target}: {error}") from error
+        return target
+
+    def _forget(self) -> None:
+        if self._kept is not None:
+            with suppress(OSError, DataError):  # nothing refers to it
+                self._kept.unlink()
+            self._kept = None
 
     def remove(self) -> None:
         """Take back what `write` did."""
+        self._forget()
         if self._made is not None:
             shutil.rmtree(self._made)
             self._made = None

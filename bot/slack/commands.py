@@ -6,7 +6,6 @@ import re
 from collections import deque
 from collections.abc import Callable, Sequence
 from html import unescape  # Slack escapes &, < and > as HTML does
-from pathlib import Path
 from typing import Any
 
 from slack_bolt import Ack, App, Respond, Say
@@ -15,7 +14,7 @@ from slack_sdk.errors import SlackApiError
 
 from bot import status
 from bot.config import ModelSection
-from bot.listing import candidates, inbox_exists, settled
+from bot.listing import candidates, inbox_trouble, settled
 from bot.monitoring import BeingChecked, NotTrained
 from bot.slack import ids
 from bot.slack.actions import open_approval
@@ -27,6 +26,7 @@ from bot.slack.status_blocks import help_blocks, history_blocks, refusal, status
 from bot.slack.text import escape, name
 from detectors.digest import sha256_file
 from detectors.errors import DataError
+from detectors.location import Location
 from state.records import StateError
 
 Tell = Callable[[Message], Any]
@@ -144,7 +144,7 @@ class Commands:
         else:
             beside(self.services.work, self.guarded, tell, lambda: self._check(model, path, tell))
 
-    def _check(self, model: ModelSection, path: Path, tell: Tell) -> None:
+    def _check(self, model: ModelSection, path: Location, tell: Tell) -> None:
         """Answers the person; only bytes that were never seen before may raise an alarm for everybody."""
         if not settled(path, self.services.config.settle_seconds):
             raise Misunderstood(f"{path.name} is still being written: ask again in a moment")
@@ -157,8 +157,8 @@ class Commands:
 
     def _scan(self, model: ModelSection, tell: Tell) -> None:
         self.services.monitoring.champion(model)
-        if not inbox_exists(model.inbox):
-            raise Misunderstood(f"The inbox of {model.name} does not exist: {model.inbox}")
+        if trouble := inbox_trouble(model.inbox):
+            raise Misunderstood(f"Nothing can come into the inbox of {model.name}: {trouble}")
         batches = self.services.monitoring.scan(model, self.services.inboxes[model.name])
         self.services.wake()
         if not batches:
@@ -202,9 +202,11 @@ class Commands:
             return " ".join(words[:-1]) or None, self._model(words[-1])
         return " ".join(words) or None, self._model(None)
 
-    def _in_inbox(self, model: ModelSection, file: str) -> Path:
+    def _in_inbox(self, model: ModelSection, file: str) -> Location:
         """Only files of the inbox can be named from Slack: nobody reads the machine through the bot."""
         there = candidates(model.inbox)
+        if not there and (trouble := inbox_trouble(model.inbox)):
+            raise Misunderstood(f"Nothing can come into the inbox of {model.name}: {trouble}")
         for path in there:
             if path.name == file:
                 return path

@@ -26,6 +26,7 @@ from bot.bootstrap import Application, Bot, Secrets
 from bot.demo.traffic import BASE_MIX, IDENTIFIERS, LABEL_COLUMN, NEW_MIX, mix
 from bot.slack import ids, modals
 from bot.workspace import Person, User, Workspace
+from detectors.location import Location
 from state.records import Incident, Retrain
 from tests.journeys.local_slack import LocalSlack
 from trainers.base import quiet
@@ -117,15 +118,15 @@ def _toml(keys: Mapping[str, Any]) -> list[str]:
     return [f"{key} = {value(given)}" for key, given in keys.items()]
 
 
-def train_template(folder: Path) -> Template:
-    """Train version 1 of both models and log them to a real MLflow store."""
+def train_template(folder: Path, config: str = "", base: Location | None = None) -> Template:
+    """Train version 1 of both models, or of those configured, and log them to a real MLflow store."""
     files = Files(folder / "data")
     path = folder / "driftcatcher.toml"
-    path.write_text(configuration(second=True), encoding="utf-8")
+    path.write_text(config or configuration(second=True), encoding="utf-8")
     app = Application.load(path)
     try:
         for model in app.config.models:
-            app.retraining.train(model, [files.base], [], "template")
+            app.retraining.train(model, [base or files.base], [], "template")
         return Template(files, _saved(app, folder / "trained"))
     finally:
         app.close()

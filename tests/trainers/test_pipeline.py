@@ -55,6 +55,23 @@ def versions(registry: MlflowRegistry) -> list[int]:
     return sorted(int(v.version) for v in client(registry).search_model_versions("name='flows'"))
 
 
+def test_baselines_may_be_kept_in_a_place_of_their_own(flows, csv, spec, registry, home, tmp_path):
+    data, kept = csv(flows(600), "old.csv"), tmp_path / "kept"
+    words = ("flows", [data], [], spec, FAST, registry, home)
+    version = train(*words, gate=Gate(), baselines=kept).version
+    assert version.baseline_path == str(kept / "flows" / "v1" / "baseline.npz")
+    assert version.baseline_sha256 == sha256_file(version.baseline_path)
+    assert Baseline.load(version.baseline_path).version == "1"
+
+    in_the_way = kept / "flows" / "v2" / "baseline.npz"
+    in_the_way.parent.mkdir()
+    in_the_way.write_bytes(b"of another project")
+    with pytest.raises(TrainingError, match="is there, but the registry has given version 2 anew"):
+        train(*words, gate=Gate(), baselines=kept)
+    assert in_the_way.read_bytes() == b"of another project"
+    assert versions(registry) == [1]
+
+
 def test_the_first_version_has_model_baseline_and_run(first, registry, home, flows):
     version = first.version
     assert (version.model, version.version, version.trainer) == ("flows", 1, "hist_gradient_boosting")

@@ -1,0 +1,28 @@
+"""Where a file lies: a path of this machine, or an object in a store that is named by its URL."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from detectors.objects import ObjectPath
+
+Location = Path | ObjectPath
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+
+
+def is_url(text: object) -> bool:
+    """Whether this names something in a store, not on this machine."""
+    return isinstance(text, str) and _URL.match(text) is not None
+
+
+def location(where: Location | str) -> Location:
+    """What a path or a URL names.
+
+    Raises:
+        DataError: no such store is known, or its extra is not installed.
+    """
+    if not isinstance(where, str):
+        return where
+    return ObjectPath.named(where) if is_url(where) else Path(where)
