@@ -1,4 +1,4 @@
-"""The performance benchmark itself: that its tables are what they should be, and that it measures what it says."""
+"""The performance benchmark itself, at toy sizes: that it runs from end to end and says what it found. No timing."""
 
 from __future__ import annotations
 
@@ -6,9 +6,33 @@ import sys
 
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
+import pytest
 
+from tests.benchmarks.performance import command, sections
+from tests.benchmarks.performance.bench import TINY, Bench
 from tests.benchmarks.performance.data import COLUMNS, LABEL, write_csv, write_parquet
-from tests.benchmarks.performance.measuring import cores, in_turns, run
+from tests.benchmarks.performance.measuring import Failed, cores, in_turns, run
+from tests.benchmarks.performance.peers import Peer
+from tests.benchmarks.performance.sections import SECTIONS
+from tests.benchmarks.performance.table import Line, Target, at_least, at_most, markdown
+
+
+@pytest.mark.timeout(900)  # some twenty processes, one after the other
+def test_every_section_runs_and_says_what_it_found(tmp_path, monkeypatch):
+    monkeypatch.setattr("tests.benchmarks.quality.environments.ENVIRONMENTS", tmp_path / "none")
+    monkeypatch.setattr(sections, "PEERS", (*sections.PEERS, Peer("some monitor", "that_is_not.py")))
+    found, failed = command.measure(Bench(TINY, tmp_path, told=lambda _: None), list(SECTIONS))
+    assert failed == []
+    assert set(found) == set(SECTIONS) and all(found.values())
+    targets = [row for rows in found.values() for row in rows if isinstance(row, Target)]
+    unmeasured = {target.who for target in targets if target.met is None}
+    assert unmeasured == {"Evidently 0.7.23, PSI report"}  # the classic workflow runs in our environment
+    lengths = [row.cells["rows"] for row in found["rows"] if isinstance(row, Line)]
+    assert lengths == list(TINY.lengths)
+    text = markdown(found, "some machine")
+    assert "| Evidently 0.7.23, PSI report | not installed | – | – | 0 |" in text
+    assert "| some monitor | " in text and "that_is_not.py" in text  # what others cannot do fails nothing
+    assert text.count("| ≤ 300 MB |") == 1 and "### training" in text
 
 
 def test_the_same_seed_gives_the_same_table_and_both_formats_hold_it(tmp_path):
@@ -36,6 +60,31 @@ def test_the_peak_of_a_process_is_its_own_and_not_that_of_the_runner():
     large = run([sys.executable, "-I", "-S", "-c", "b'x' * 200_000_000"], cpus=cores(1))
     assert small.peak_mb < 50 < len(ballast) / 1e6
     assert 200 < large.peak_mb < 250
+
+
+def test_what_fails_is_named_and_the_other_sections_go_on(tmp_path, monkeypatch):
+    def broken(bench):
+        yield Line({"what": "before"})
+        run([sys.executable, "-c", "raise SystemExit('no room left')"], cpus=())
+
+    def fine(bench):
+        yield at_most("a", "b", 1.5, 1.0, "×")
+
+    monkeypatch.setitem(SECTIONS, "broken", broken)
+    monkeypatch.setitem(SECTIONS, "fine", fine)
+    found, [said] = command.measure(Bench(TINY, tmp_path, told=lambda _: None), ["broken", "fine"])
+    assert said.startswith("Section broken failed: ") and said.endswith("no room left")
+    assert found == {"broken": [Line({"what": "before"})], "fine": [Target("a", "b", "≤ 1.5 ×", "1 ×", True)]}
+    with pytest.raises(Failed, match="no room left"):
+        list(broken(None))
+
+
+def test_the_command_writes_its_tables_to_a_file(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(SECTIONS, "small", lambda bench: iter([at_least("us", "speed", 2, 1.0, "×")]))
+    assert command.main(["--only", "small", "--out", str(tmp_path / "p.md")]) == 0
+    text = (tmp_path / "p.md").read_text()
+    assert "| us | speed | ≥ 2 × | 1 × | no |" in text and text in capsys.readouterr().out
+    assert '"met": false' in (tmp_path / "p.json").read_text()
 
 
 def test_things_are_run_in_turns():
