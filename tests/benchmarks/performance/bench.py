@@ -21,7 +21,7 @@ class Plan:
     Attributes:
         rows / columns: of the table that most is measured on.
         warm / cold / peer / large: repetitions in one process, of processes, of other monitors, of long files.
-        lengths: rows of the CSV files that `driftcatcher check` is given.
+        lengths: rows of the CSV files that `driftcatcher check` is given, three at least.
         widths / wide_rows: features of the tables that are checked by width, and their rows.
         training_rows: rows that the trainers fit on.
         noise: features and rows of the baseline that compresses worst.
@@ -47,14 +47,14 @@ LONG = Plan(
     lengths=(*SHORT.lengths, 100 * data.ROWS),  # 22.6 million rows, 7.5 GB
     widths=(10, 100, 500, 2_000),
     training_rows=data.ROWS,
-    noise=(500, data.ROWS),
+    noise=(500, 100_000),
 )
 TINY = Plan(
     rows=2_000,
     columns=13,
     warm=1,
     cold=1,
-    lengths=(1_000, 2_000),
+    lengths=(1_000, 2_000, 4_000),
     widths=(5,),
     wide_rows=500,
     training_rows=500,

@@ -1,4 +1,4 @@
-"""Runs a command and writes its wall time and peak memory to a file: `launch.py RESULT CPUS COMMAND...`.
+"""Runs a command; writes its wall and processor time and peak memory to a file: `launch.py RESULT CPUS COMMAND...`.
 
 A process of its own, without imports worth mentioning: what a process had in memory when it forked counts into the peak
 of its child, so a runner that has loaded NumPy cannot measure small ones.
@@ -21,7 +21,8 @@ def main() -> int:
     seconds = time.perf_counter() - started
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kilobytes elsewhere
     with open(result, "w") as file:  # noqa: PTH123 - pathlib would be one more import
-        json.dump({"seconds": seconds, "peak": usage.ru_maxrss * unit}, file)
+        cpu = usage.ru_utime + usage.ru_stime
+        json.dump({"seconds": seconds, "cpu": cpu, "peak": usage.ru_maxrss * unit}, file)
     return os.waitstatus_to_exitcode(status)
 
 

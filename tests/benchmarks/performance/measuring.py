@@ -29,11 +29,13 @@ class Run:
 
     Attributes:
         seconds: wall time.
+        cpu_seconds: processor time on all cores, which the load of the machine moves less.
         peak_mb: most memory it had at a time (peak RSS), in 10^6 bytes.
         said: its standard output.
     """
 
     seconds: float
+    cpu_seconds: float
     peak_mb: float
     said: str
 
@@ -73,7 +75,7 @@ def run(
             said = (done.stderr or done.stdout).strip().splitlines() or ["it said nothing"]
             raise Failed(f"{' '.join(command[:4])} ended with {done.returncode}: {said[-1]}")
         measured = json.loads(result.read_text())
-    return Run(measured["seconds"], measured["peak"] / 1e6, done.stdout)
+    return Run(measured["seconds"], measured["cpu"], measured["peak"] / 1e6, done.stdout)
 
 
 def work(name: str, *, cpus: Sequence[int], **task: Any) -> tuple[Any, Run]:
@@ -95,6 +97,11 @@ def in_turns(things: Mapping[K, Callable[[], T]], repetitions: int) -> dict[K, l
 def seconds(runs: Sequence[Run]) -> float:
     """The median."""
     return statistics.median(run.seconds for run in runs)
+
+
+def cpu(runs: Sequence[Run]) -> float:
+    """The median of the processor time."""
+    return statistics.median(run.cpu_seconds for run in runs)
 
 
 def peak(runs: Sequence[Run]) -> float:

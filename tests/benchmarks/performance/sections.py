@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.benchmarks.performance.bench import REFERENCE, Bench
-from tests.benchmarks.performance.measuring import Failed, Run, cores, in_turns, peak, seconds, work
+from tests.benchmarks.performance.measuring import Failed, Run, cores, cpu, in_turns, peak, seconds, work
 from tests.benchmarks.performance.peers import PEERS, Peer
 from tests.benchmarks.performance.table import Line, Row, Target, at_least, at_most
 from tests.benchmarks.quality.environments import Unavailable
@@ -115,7 +115,7 @@ def _compared(peer: Peer, runs: list[Run], ours: list[Run]) -> Iterator[Row]:
 
 
 def _missing(peer: Peer, why: str) -> Iterator[Row]:
-    blank = {"× ours": None, "peak RSS, MB": None, "runs": 0}
+    blank = {"× ours": None, "CPU s": None, "peak RSS, MB": None, "runs": 0}
     yield Line({"who": peer.name, "s, median": why, **blank})
     if peer.target is not None:
         yield Target(peer.name, _FASTER, f"≥ {peer.target} ×", why, None)
@@ -128,6 +128,7 @@ def _cold_line(name: str, runs: list[Run], ours: list[Run]) -> Line:
             "who": name,
             "s, median": middle,
             "× ours": middle / seconds(ours),
+            "CPU s": cpu(runs),
             "peak RSS, MB": peak(runs),
             "runs": len(runs),
         }
@@ -141,7 +142,6 @@ def by_rows(bench: Bench) -> Iterator[Row]:
     things = {n: partial(bench.project.check, files[n], n, bench.cpus) for n in lengths}
     bench.told(f"checking files of {', '.join(f'{n:,}' for n in lengths)} rows")
     found = in_turns(things, bench.plan.cold)
-    pace = {n: seconds(runs) / n * 1e6 for n, runs in found.items()}
     for n, runs in found.items():
         size = files[n].stat().st_size / 1e6
         yield Line(
@@ -149,16 +149,20 @@ def by_rows(bench: Bench) -> Iterator[Row]:
                 "rows": n,
                 "CSV, MB": size,
                 "s, median": seconds(runs),
-                "s a million rows": pace[n],
+                "s a million rows": seconds(runs) / n * 1e6,
+                "CPU s": cpu(runs),
                 "peak RSS, MB": peak(runs),
             }
         )
         if n % bench.plan.rows == 0:
             what = f"peak RSS, CSV of {n:,} × {columns}, {size:,.0f} MB"
             yield at_most("driftcatcher check", what, 300, peak(runs), "MB")
-    longest = max(lengths)
-    linear = f"time a row, {longest:,} rows / {bench.plan.rows:,} rows"
-    yield at_most("driftcatcher check", linear, 1.2, pace[longest] / pace[bench.plan.rows], "×")
+    few, more, most = lengths[-3:]
+    took = {n: seconds(found[n]) for n in (few, more, most)}
+    # Differences, because the start of the process is in each time and would hide a growth that is not linear.
+    bend = (took[most] - took[more]) / (most - more) / ((took[more] - took[few]) / (more - few))
+    linear = f"time a further row, up to {most:,} rows / up to {more:,} rows"
+    yield at_most("driftcatcher check", linear, 1.2, bend, "×")
 
 
 def by_columns(bench: Bench) -> Iterator[Row]:
@@ -191,8 +195,15 @@ def by_cores(bench: Bench) -> Iterator[Row]:
     there = [k for k in (1, 2) if len(cores(k)) == k]
     found = in_turns({k: partial(bench.project.check, batch, n, cores(k)) for k in there}, bench.plan.cold)
     for k, runs in found.items():
-        speed = seconds(found[1]) / seconds(runs)
-        yield Line({"cores": k, "s, median": seconds(runs), "× one core": speed, "peak RSS, MB": peak(runs)})
+        yield Line(
+            {
+                "cores": k,
+                "s, median": seconds(runs),
+                "one core / so many": seconds(found[1]) / seconds(runs),
+                "CPU s": cpu(runs),
+                "peak RSS, MB": peak(runs),
+            }
+        )
 
 
 def small(bench: Bench) -> Iterator[Row]:
