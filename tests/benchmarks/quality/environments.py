@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ENVIRONMENTS = Path(__file__).parents[3] / ".cache" / "peers"
+_MARKER = "pins.txt"  # in an environment that is complete: what it was made of
 _INSTALL_SECONDS = 1_800
 
 
@@ -15,13 +16,20 @@ class Unavailable(Exception):
     """What is compared with cannot be installed or started; the message says why."""
 
 
+def installed(folder: str, pins: Sequence[str]) -> Path | None:
+    """The interpreter of the environment with these packages; None where it has not been made."""
+    home = ENVIRONMENTS / folder
+    marker = home / _MARKER
+    there = marker.is_file() and marker.read_text() == _content(pins)
+    return home / "bin" / "python" if there else None
+
+
 def install(folder: str, pins: Sequence[str]) -> Path:
     """The interpreter of the environment with these packages, made where it is not there yet."""
+    if there := installed(folder, pins):
+        return there
     home = ENVIRONMENTS / folder
-    python, marker = home / "bin" / "python", home / "pins.txt"
-    wanted = "\n".join([f"Python {sys.version_info[0]}.{sys.version_info[1]}", *pins])
-    if marker.is_file() and marker.read_text() == wanted:
-        return python
+    python = home / "bin" / "python"
     home.parent.mkdir(parents=True, exist_ok=True)
     for command in (
         [sys.executable, "-m", "venv", "--clear", str(home)],
@@ -38,8 +46,12 @@ def install(folder: str, pins: Sequence[str]) -> Path:
             raise Unavailable(
                 f"could not be installed on Python {sys.version_info[0]}.{sys.version_info[1]}: {last}"
             )
-    marker.write_text(wanted)
+    (home / _MARKER).write_text(_content(pins))
     return python
+
+
+def _content(pins: Sequence[str]) -> str:
+    return "\n".join([f"Python {sys.version_info[0]}.{sys.version_info[1]}", *pins])
 
 
 def packages(python: Path) -> Path:
