@@ -18,6 +18,7 @@ from detectors.parts import Engine, Part, check_columns, here, is_folder, parts_
 from detectors.probe import look
 from detectors.profile import FeatureProfile, Profile
 from detectors.sample import MAX_ROWS, RowSampler
+from detectors.significance import preload
 from detectors.source import stream
 from detectors.tally import Tally
 
@@ -47,6 +48,7 @@ def profile_batch(
     Raises:
         DataError: the source cannot be used, or ("columns") has none of the features.
     """
+    preload()  # what judges the profile
     folder = location(source) if isinstance(source, (str, Path)) else None
     if folder is None or not is_folder(folder):
         return profile_part(baseline, source, progress=progress, sample=sample)

@@ -40,12 +40,19 @@ def _widened(values: pa.Array) -> pa.Array:
         values = values.cast(pa.float32())
     if pa.types.is_float32(values.type):
         values = values.cast(pa.string())
-    return values.cast(pa.float64(), safe=False)
+    # a cast brings pyarrow.compute along, which takes a tenth of a second to load
+    return values if pa.types.is_float64(values.type) else values.cast(pa.float64(), safe=False)
 
 
 def _buffer(values: pa.Array, missing: float) -> np.ndarray:
-    """A float64 or int64 Arrow array as numpy (Arrow's own conversion would import pandas)."""
-    kind = np.float64 if pa.types.is_floating(values.type) else np.int64
+    """A float64, int64 or int32 Arrow array as numpy (Arrow's own conversion would import pandas)."""
+    kind = (
+        np.float64
+        if pa.types.is_floating(values.type)
+        else np.int32
+        if pa.types.is_int32(values.type)
+        else np.int64
+    )
     rows = slice(values.offset, values.offset + len(values))
     validity, data = values.buffers()
     if not len(values) or data is None:
@@ -120,7 +127,10 @@ def _encoded(values: pa.Array) -> tuple[list[str], np.ndarray]:
     if not pa.types.is_dictionary(values.type):
         values = values.dictionary_encode()
     words = [word if isinstance(word, str) else decode(word or b"") for word in values.dictionary.to_pylist()]
-    return words, _buffer(values.indices.cast(pa.int64()), -1)
+    codes = values.indices
+    if not pa.types.is_int32(codes.type):  # another index type than Arrow's own
+        codes = codes.cast(pa.int64())
+    return words, _buffer(codes, -1)
 
 
 def _objects(values: list[str | None]) -> np.ndarray:

@@ -8,13 +8,22 @@ the batch.
 from __future__ import annotations
 
 import math
+import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
+from importlib import import_module
 
 import numpy as np
 
 _MIN_EXPECTED = 5.0
 _STEPS = 60
+
+
+def preload() -> None:
+    """Load scipy.special beside what the caller does: it takes as long as ten megabytes of CSV."""
+    if "scipy.special" not in sys.modules:
+        threading.Thread(target=import_module, args=("scipy.special",), name="preload").start()
 
 
 def homogeneity(reference: np.ndarray, current: np.ndarray) -> float | None:
