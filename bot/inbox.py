@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -65,6 +66,8 @@ class Inbox:
     memory: Memory | None = None
     _seen: dict[str, Stamp] | None = None
     _unkept: dict[str, Stamp] = field(default_factory=dict)  # dealt with, and not in the memory yet
+    _held: dict[str, set[str]] = field(default_factory=dict)  # digest -> files whose alert waits
+    _lock: threading.RLock = field(default_factory=threading.RLock)  # several threads may scan
 
     def finished(self) -> Iterator[InboxFile | Unreadable]:
         """New finished files, oldest first; one that cannot be read is offered once."""
@@ -126,33 +129,48 @@ class Inbox:
         gone = seen.keys() - {file.path for file in listed}
         if not gone or inbox_trouble(self.where):
             return
-        for path in gone:
-            seen.pop(path, None)
-            self._unkept.pop(path, None)
-        if self.memory is not None:
-            self.memory.drop(gone)
+        with self._lock:
+            for path in gone:
+                seen.pop(path, None)
+                self._unkept.pop(path, None)
+            if self.memory is not None:
+                self.memory.drop(gone)
 
     def _keep(self) -> None:
         """Many files in one write; one that a crash loses is read once more after the restart."""
-        unkept, self._unkept = self._unkept, {}
-        if self.memory is None or not unkept:
-            return
-        try:
-            self.memory.keep(unkept)
-        except StateError as error:
-            log.warning("the files that were dealt with are remembered later: %s", error)
-            self._unkept = {**unkept, **self._unkept}
+        with self._lock:
+            if self.memory is None or not self._unkept:
+                return
+            try:
+                self.memory.keep(self._unkept)
+            except StateError as error:
+                log.warning("the files that were dealt with are remembered later: %s", error)
+            else:
+                self._unkept = {}
 
-    def done(self, file: InboxFile | Unreadable) -> None:
-        """Remember that a file was dealt with; the same bytes are not offered again."""
-        self._known()[str(file.path)] = self._unkept[str(file.path)] = file.stamp
+    def done(self, file: InboxFile | Unreadable, *, held: bool = False) -> None:
+        """Remember that a file was dealt with; the same bytes are not offered again.
+
+        `held`: its alert waits. Then it is remembered in this process alone, until it is said or offered again.
+        """
+        with self._lock:
+            self._known()[str(file.path)] = file.stamp
+            if held and isinstance(file, InboxFile):
+                self._held.setdefault(file.sha256, set()).add(str(file.path))
+            else:
+                self._unkept[str(file.path)] = file.stamp
 
     def again(self, file: InboxFile | Unreadable) -> None:
         """Offer a file once more: it could not be dealt with."""
-        self.forget(file.path)
+        self.forget(str(file.path))
 
-    def forget(self, path: Location) -> None:
-        """Offer what lies under this path once more, if anything does, also if this process ends now."""
-        self._unkept.pop(str(path), None)
-        if self._known().pop(str(path), None) is not None and self.memory is not None:
-            self.memory.drop([str(path)])
+    def forget(self, path: str, sha256: str = "") -> None:
+        """Offer what lies under this path once more, if anything does, also if this process ends now.
+
+        With a digest also what lies elsewhere and had the same bytes: a held file may have been renamed.
+        """
+        with self._lock:
+            for one in {path, *self._held.pop(sha256, ())}:
+                self._unkept.pop(one, None)
+                if self._known().pop(one, None) is not None and self.memory is not None:
+                    self.memory.drop([one])

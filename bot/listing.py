@@ -144,9 +144,12 @@ def _folder(path: str) -> Listed | None:
         own = os.stat(path)  # noqa: PTH116
         if not S_ISDIR(own.st_mode):
             return None
+    except (OSError, ValueError):
+        return None
+    try:
         parts = [part.path.stat() for part in parts_of(Path(path))]
-    except (OSError, ValueError, DataError):
-        return None  # renamed or removed between two looks
+    except (OSError, DataError):
+        parts = []  # who reads it says what is wrong with it
     # the folder's own time tells of parts that came and went
     return _listed(path, sum(part.st_size for part in parts), own.st_ino, [own, *parts])
 

@@ -363,7 +363,9 @@ class Monitoring:
         held, said = [batch for batch in self.store.held(model.name) if batch.id not in done], []
         for batch in held:
             if (batch.baseline_version, batch.policy_sha) != now_used:
-                inbox.forget(location(batch.path))  # first: what is released is known from the inbox alone
+                inbox.forget(
+                    batch.path, batch.sha256
+                )  # first: what is released is known from the inbox alone
                 self.store.release(batch.id)
             elif batch.state == "checked":
                 decision = self.notify(model, self._up_to_date(model, batch))
@@ -395,7 +397,7 @@ class Monitoring:
             return None if batch.reported else batch
         decision = self.notify(model, self._up_to_date(model, batch))
         log.info("%s: %s; %s (%s)", found.path.name, batch.verdict, decision.action, decision.reason)
-        inbox.done(found)
+        inbox.done(found, held=decision.later)
         return batch if fresh or decision.action != "quiet" else None
 
     def _measure_or_fail(self, model: ModelSection, champion: Trained, batch: Batch, stamp: Stamp) -> Batch:

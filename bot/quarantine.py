@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from bot.config import ModelSection
-from bot.listing import QUARANTINE, SUFFIXES
+from bot.listing import QUARANTINE, SUFFIXES, Stamp, stamp_of
 from detectors.digest import sha256_file
 from detectors.errors import DataError
 from detectors.location import Location, location
@@ -49,8 +49,9 @@ class Quarantine:
     def put(self, model: ModelSection, batch: Batch, by: str, why: str = "") -> Location:
         """Move the batch's file aside. StateError if it is there already, has gone, or has changed."""
         here = location(batch.path)
+        stamp = self._require_file(batch, here, self.store.batch(batch.id).quarantine)
         with self.store.together():
-            self._require_file(batch, here, self.store.batch(batch.id).quarantine)
+            self._require_still(batch, here, stamp, self.store.batch(batch.id).quarantine)
             aside = free_name(folder_of(model) / here.name)
             self.store.quarantine_batch(batch.id, str(aside), by, why, self.now())
             self._tell(batch, "quarantined")
@@ -59,26 +60,37 @@ class Quarantine:
 
     def release(self, model: ModelSection, batch: Batch, by: str, why: str = "") -> Location:
         """Move the file back to where it was; it is checked again."""
+        aside = self.store.batch(batch.id).quarantine
+        if aside is None:
+            raise StateError(f"batch {batch.id} is not in quarantine")
+        stamp = self._require_file(batch, location(aside), None)
         with self.store.together():
-            aside = self.store.batch(batch.id).quarantine
-            if aside is None:
-                raise StateError(f"batch {batch.id} is not in quarantine")
-            self._require_file(batch, location(aside), None)
+            if self.store.batch(batch.id).quarantine != aside:
+                raise StateError(f"batch {batch.id} is not in quarantine any more")
+            self._require_still(batch, location(aside), stamp, None)
             back = free_name(location(batch.path))
             self.store.release_batch(batch.id, str(back), by, why, self.now())
             self._tell(batch, "released")
             move(location(aside), back)
         return back
 
-    def _require_file(self, batch: Batch, path: Location, aside: str | None) -> None:
+    def _require_file(self, batch: Batch, path: Location, aside: str | None) -> Stamp | None:
+        """The stamp of the file that was checked: to hash it takes long, so no other writer waits for that."""
         if aside is not None:
             raise StateError(f"batch {batch.id} is in quarantine already, at {aside}")
         try:
+            stamp = stamp_of(path)
             same = sha256_file(path) == batch.sha256
         except DataError as error:
             raise StateError(f"the file of batch {batch.id} cannot be moved: {error.message}") from error
         if not same:
             raise StateError(f"{path} has changed since it was checked as batch {batch.id}: check it again")
+        return stamp
+
+    def _require_still(self, batch: Batch, path: Location, stamp: Stamp | None, aside: str | None) -> None:
+        """In the transaction: nobody has been faster, and nobody has written to the file meanwhile."""
+        if aside is not None or stamp_of(path) != stamp:
+            self._require_file(batch, path, aside)
 
     def _tell(self, batch: Batch, what: str) -> None:
         """Edit the message about the batch, and the open incident, which may be approved now or no longer."""
@@ -147,13 +159,21 @@ def move(source: Location, target: Location) -> None:
 def _move_folder(source: Path, target: Path) -> None:
     try:
         source.rename(target)
-    except OSError:  # another file system
+        return
+    except OSError:  # another file system: what is hidden is no batch, whatever becomes of it
+        copy, gone = target.with_name(f".{target.name}.copy"), source.with_name(f".{source.name}.moved")
+    try:
+        shutil.copytree(source, copy)
+        source.rename(gone)
         try:
-            shutil.copytree(source, target)
-        except (OSError, shutil.Error) as error:
-            shutil.rmtree(target, ignore_errors=True)
-            raise OSError(str(error)) from error
-        shutil.rmtree(source)
+            copy.rename(target)
+        except OSError:
+            gone.rename(source)
+            raise
+    except (OSError, shutil.Error) as error:
+        shutil.rmtree(copy, ignore_errors=True)
+        raise OSError(str(error)) from error
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 def _copy(source: Path, target: Path) -> None:

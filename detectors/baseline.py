@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,8 +14,7 @@ from detectors.clock import Clock, clock_of
 from detectors.codes import CodedRows
 from detectors.columns import series_categories, series_numbers
 from detectors.errors import DataError
-from detectors.location import Location, location
-from detectors.objects import ObjectPath
+from detectors.location import Location, location, write_whole
 from detectors.packing import pack_baseline, unpack_baseline
 from detectors.profile import FeatureProfile, Profile, categorical_profile, numeric_profile
 from detectors.sample import twins
@@ -172,19 +168,7 @@ class Baseline:
             "twins": self.twins,
         }
         packed = pack_baseline(self.profile, extra, self.table, self.record)
-        if isinstance(path, ObjectPath):
-            path.write_bytes(packed)
-            return
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(packed)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_whole(path, packed)
 
     @classmethod
     def load(cls, path: Location | str) -> Baseline:

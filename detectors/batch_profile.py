@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detectors.baseline import Baseline
 from detectors.cells import some_names
-from detectors.chunks import WORKERS, Advance, Chunk
+from detectors.chunks import Advance, Chunk, in_order, judge_malformed
 from detectors.errors import DataError
 from detectors.location import Location, location
 from detectors.parts import Engine, Part, check_columns, here, is_folder, parts_of
@@ -61,7 +61,7 @@ def _part_or_none(shared: tuple[Baseline, int | None], part: Part, advance: Adva
     """One part's profile; None where it has no rows, as some parts that Spark writes."""
     baseline, sample = shared
     try:
-        return profile_part(baseline, part.path, progress=advance, sample=sample, seed=part.index)
+        return profile_part(baseline, part.path, progress=advance, sample=sample, part=part.index)
     except DataError as error:
         if error.kind == "no_rows":
             return None
@@ -83,6 +83,9 @@ def _merged(
             whole = whole.merge(profile, _drawn(sample, len(whole.features)))
     if whole is None:
         raise DataError("no_rows", f"none of the {len(parts)} parts of {folder} has rows: nothing to measure")
+    if whole.malformed:
+        said = judge_malformed(folder, whole.malformed, whole.rows, len(whole.columns))
+        whole = replace(whole, errors=(*whole.errors, said))
     if not empty:
         return whole
     return replace(whole, notes=(*whole.notes, f"{empty} of {len(parts)} parts have no rows"))
@@ -99,14 +102,15 @@ def profile_part(
     *,
     progress: Advance | None = None,
     sample: int | None = None,
-    seed: int = 0,
+    part: int | None = None,
 ) -> Profile:
-    """`profile_batch` of one file or frame; `seed` decides which of its rows are drawn."""
+    """`profile_batch` of one file or frame; the number of a part decides which of its rows are drawn."""
     features = baseline.features
     numeric, categorical = frozenset(baseline.numeric), frozenset(baseline.categorical)
     source_stream = stream(source, numeric, categorical, progress=progress)
+    source_stream.part = part is not None
     columns = source_stream.columns
-    present = {name: part for name, part in features.items() if name in columns}
+    present = {name: feature for name, feature in features.items() if name in columns}
     missing = tuple(name for name in features if name not in columns)
     if not present:
         raise DataError(
@@ -115,7 +119,7 @@ def profile_part(
             f"its columns are {some_names(columns)}: is it the right file, with a header?",
         )
     extra = tuple(c for c in columns if c not in features and c not in baseline.ignored)
-    sampler = RowSampler(_drawn(sample, len(present)), seed)
+    sampler = RowSampler(_drawn(sample, len(present)), part or 0)
     counted = _count(source_stream, list(present.values()), sampler)
     totals = {name: counted[name] for name in present}
     notes = list(source_stream.notes)
@@ -125,7 +129,7 @@ def profile_part(
             f"{len(extra)} column{'s' * many} that the baseline does not know {'were' if many else 'was'} ignored: "
             f"{some_names(extra)}"
         )
-    strange = [name for name, part in totals.items() if part.invalid]
+    strange = [name for name, total in totals.items() if total.invalid]
     return Profile(
         source_stream.rows,
         totals,
@@ -136,6 +140,7 @@ def profile_part(
         tuple(source_stream.errors),
         sampler.sample(),
         look(source, features, missing, extra, strange, [c for c in baseline.clocks if c in columns]),
+        source_stream.malformed_rows,
     )
 
 
@@ -154,21 +159,15 @@ def _count(
             [part.summarize(chunk.categorical[part.name]) for part in words],
         )
 
-    def add(counted: Future[tuple[Tally, list[FeatureProfile]]]) -> None:
-        more, words_of = counted.result()
-        tally.add(more)
-        seen[:] = [one.merge(other) for one, other in zip(seen, words_of, strict=True)]
-
-    waiting: deque[Future[tuple[Tally, list[FeatureProfile]]]] = deque()
-    with ThreadPoolExecutor(WORKERS) as pool:
+    def sampled() -> Iterator[Callable[[], tuple[Tally, list[FeatureProfile]]]]:
         for chunk in chunks:
             sampler.add(chunk.rows, chunk.numeric, chunk.categorical)
             invalid.update(chunk.invalid)
-            waiting.append(pool.submit(count, chunk))
-            if len(waiting) > WORKERS:
-                add(waiting.popleft())
-        while waiting:
-            add(waiting.popleft())
+            yield partial(count, chunk)
+
+    for more, words_of in in_order(sampled()):
+        tally.add(more)
+        seen = [one.merge(other) for one, other in zip(seen, words_of, strict=True)]
     found = {part.name: part for part in seen}
     for part, fields in zip(numbers, tally.fields(), strict=True):
         found[part.name] = replace(part, invalid=invalid[part.name], **fields)

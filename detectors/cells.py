@@ -29,6 +29,7 @@ NULLS = (
 )
 _NULLS = frozenset(NULLS)
 _DECIMAL = re.compile(r"[+-]?(0|[1-9]\d*)(\.\d*)?", re.ASCII)
+_PAYLOAD = re.compile(r"[+-]?nan\(\w*\)", re.ASCII | re.IGNORECASE)  # as C prints it, and Arrow reads it
 _TRUTH = {"true": "True", "false": "False"}
 _DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([ T].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}([ T].*)?")
 
@@ -44,7 +45,7 @@ def decode(raw: bytes) -> str:
 def number(text: str) -> float | None:
     """The number a cell holds, NaN for a missing one, None if it is no number ("abc", "0x1", "1_000")."""
     text = text.strip()
-    if text in _NULLS:
+    if text in _NULLS or _PAYLOAD.fullmatch(text):
         return math.nan
     if "_" in text:  # Python takes 1_000 for a number, no other reader of CSV does
         return None

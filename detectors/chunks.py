@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +18,7 @@ from detectors.errors import DataError
 if TYPE_CHECKING:
     import pandas as pd
 
+_T = TypeVar("_T")
 Advance = Callable[[int, int], None]  # bytes read from the disk so far, and in all
 WORKERS = min(4, os.cpu_count() or 1)  # threads that parse, and as many that count
 
@@ -50,6 +53,7 @@ class Stream:
         errors: what could not be read, one sentence each.
         malformed_rows: rows with the wrong number of cells, which were left out.
         rows: rows read.
+        part: of a larger table: whoever has the whole judges its malformed rows.
     """
 
     name: str
@@ -59,23 +63,36 @@ class Stream:
     errors: list[str] = field(default_factory=list)
     malformed_rows: int = 0
     rows: int = 0
+    part: bool = False
 
     def __iter__(self) -> Iterator[Chunk]:
         for chunk in self.chunks(self):
             self.rows += chunk.rows
             yield chunk
-        if self.malformed_rows:
-            judge_malformed(self)
+        if self.malformed_rows and not (self.part and self.rows):
+            self.errors.append(judge_malformed(self.name, self.malformed_rows, self.rows, len(self.columns)))
         if not self.rows:
             raise DataError("no_rows", f"{self.name} has a header but no rows: nothing to measure")
 
 
-def judge_malformed(found: Stream) -> None:
-    bad, total = found.malformed_rows, found.malformed_rows + found.rows
-    wrong = f"{bad:,} of {total:,} rows do not have {len(found.columns)} cells"
-    if bad > _MAX_MALFORMED * total:
-        raise DataError("malformed", f"{found.name}: {wrong}: check the delimiter and the quotes")
-    found.errors.append(f"{found.name}: {wrong} and were left out")
+def judge_malformed(name: object, bad: int, good: int, cells: int) -> str:
+    """What is said of some rows with the wrong number of cells; DataError "malformed" where they are too many."""
+    wrong = f"{bad:,} of {bad + good:,} rows do not have {cells} cells"
+    if bad > _MAX_MALFORMED * (bad + good):
+        raise DataError("malformed", f"{name}: {wrong}: check the delimiter and the quotes")
+    return f"{name}: {wrong} and were left out"
+
+
+def in_order(tasks: Iterable[Callable[[], _T]]) -> Iterator[_T]:
+    """What the tasks give, in their order; a few of them are under way at once, each in a thread."""
+    waiting: deque[Future[_T]] = deque()
+    with ThreadPoolExecutor(WORKERS) as pool:
+        for task in tasks:
+            waiting.append(pool.submit(task))
+            if len(waiting) > WORKERS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def chunk_of(batch: pa.RecordBatch, raw: list[str], names: list[str], numeric: frozenset[str]) -> Chunk:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+import threading
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from detectors.cells import NULLS
-from detectors.chunks import WORKERS, Advance, Chunk, Stream, chunk_of, judge_malformed, to_pandas
+from detectors.chunks import Advance, Chunk, Stream, chunk_of, in_order, judge_malformed, to_pandas
 from detectors.errors import DataError
 from detectors.location import Location
 from detectors.textfile import TextFile
@@ -53,16 +53,13 @@ def _csv_table_as(
         return reader(
             pa.PythonFile(text, "r"),
             read_options=csv.ReadOptions(column_names=list(text.columns), block_size=_BLOCK),
-            parse_options=_parse_options(text.delimiter, invalid_row, quoted=True),
+            parse_options=_parse_options(text.delimiter, malformed, quoted=True),
             convert_options=csv.ConvertOptions(
                 column_types=types, null_values=list(NULLS), strings_can_be_null=True
             ),
         )
 
-    def invalid_row(_row: Any) -> str:
-        found.malformed_rows += 1
-        return "skip"
-
+    malformed = _Malformed()
     with TextFile(path) as text:
         found = Stream(str(path), text.columns, lambda _: iter(()), list(text.notes))
         try:
@@ -72,7 +69,7 @@ def _csv_table_as(
                         types[field_.name] = (
                             pa.string() if field_.name in categorical else _guess(field_.type)
                         )
-                found.malformed_rows = 0
+                malformed.rows = 0
             table = reading(text, csv.read_csv)
         except pa.ArrowInvalid as error:
             if not _nothing(error):
@@ -80,9 +77,9 @@ def _csv_table_as(
             table = pa.table({})
         text.check_end()
     found.rows = table.num_rows
-    found.notes.extend(_quoted_lines(text, found.rows + found.malformed_rows))
-    if found.malformed_rows:
-        judge_malformed(found)
+    found.notes.extend(_quoted_lines(text, found.rows + malformed.rows))
+    if malformed.rows:
+        found.errors.append(judge_malformed(path, malformed.rows, found.rows, len(found.columns)))
     if not found.rows:
         raise DataError("no_rows", f"{path} has a header but no rows")
     return to_pandas(table, found.columns), found.notes + found.errors
@@ -103,6 +100,8 @@ def csv_stream(
 
     def chunks(found: Stream) -> Iterator[Chunk]:
         with TextFile(path, progress) as text:
+            if text.columns != columns:
+                raise DataError("changed", f"{path} was written to while it was read: check it again")
             yield from _side_by_side(text, parser, found)
             done = text.done
         if done is not None:
@@ -127,16 +126,16 @@ class _Parser:
     numeric: frozenset[str]
     texts: frozenset[str]  # replaced, never changed: several threads read by it
     restarts: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def options(self, invalid_row: Callable[[Any], str], *, quoted: bool) -> dict[str, Any]:
+    def options(self, texts: frozenset[str], malformed: _Malformed, *, quoted: bool) -> dict[str, Any]:
         """What pyarrow's readers are to do."""
         from pyarrow import csv
 
         # a column must be converted for rows to be counted at all
         keep, words = self.wanted or [self.columns[0]], pa.dictionary(pa.int32(), pa.binary())
-        texts = self.texts
         return {
-            "parse_options": _parse_options(self.delimiter, invalid_row, quoted=quoted),
+            "parse_options": _parse_options(self.delimiter, malformed, quoted=quoted),
             "convert_options": csv.ConvertOptions(
                 column_types={
                     c: pa.float64() if c in self.numeric and c not in texts else words for c in keep
@@ -161,99 +160,87 @@ class _Parser:
         from pyarrow import csv
 
         while True:
-            malformed: list[None] = []
-
-            def invalid_row(_row: Any, malformed: list[None] = malformed) -> str:
-                malformed.append(None)
-                return "skip"
-
-            options = self.options(invalid_row, quoted=False)
+            texts, malformed = self.texts, _Malformed()
+            options = self.options(texts, malformed, quoted=False)
             try:
                 table = csv.read_csv(
                     pa.BufferReader(block), read_options=self.read_options(len(block) + 1), **options
                 )
             except pa.ArrowInvalid as error:
                 if _nothing(error):
-                    return [], len(malformed)
-                self.read_as_text(error)
+                    return [], malformed.rows
+                self.read_as_text(error, texts)
                 continue
-            return [self.chunk(batch) for batch in table.to_batches() if batch.num_rows], len(malformed)
+            return [self.chunk(batch) for batch in table.to_batches() if batch.num_rows], malformed.rows
 
-    def read_as_text(self, error: pa.ArrowInvalid) -> None:
-        """Read the column whose cell is not of its type as text; DataError where that is not the trouble."""
-        texts, self.restarts = self.texts, self.restarts + 1
+    def read_as_text(self, error: pa.ArrowInvalid, texts: frozenset[str]) -> None:
+        """Read the column whose cell is not of its type as text; DataError where that is not the trouble.
+
+        `texts` is what was read as text when it failed: another thread may have learned of it meanwhile.
+        """
         failed = {c for c in self.wanted if f"CSV column #{self.columns.index(c)}:" in str(error)}
-        if self.restarts > _MAX_RESTARTS or not failed:
-            failed = set(self.wanted)
-        if "conversion error" not in str(error) or (not failed - texts and texts >= set(self.wanted)):
+        if "conversion error" not in str(error) or (failed and failed <= texts) or texts >= set(self.wanted):
             raise DataError("unreadable", f"{self.path} cannot be parsed as CSV: {error}") from None
-        self.texts = texts | failed
+        with self.lock:
+            self.restarts += not (failed and failed <= self.texts)
+            if not failed or self.restarts > _MAX_RESTARTS:
+                failed = set(self.wanted)
+            self.texts |= failed
+
+
+@dataclass(slots=True)
+class _Malformed:
+    """Leaves out rows of another length than the header, and counts them."""
+
+    rows: int = 0
+
+    def __call__(self, _row: Any) -> str:
+        self.rows += 1
+        return "skip"
 
 
 def _side_by_side(text: TextFile, parser: _Parser, found: Stream) -> Iterator[Chunk]:
-    def parsed(block: Future[tuple[list[Chunk], int]]) -> list[Chunk]:
-        chunks, malformed = block.result()
+    size = max(_BLOCK, _COLUMN * len(parser.wanted))
+    for chunks, malformed in in_order(partial(parser.lines, block) for block in text.blocks(size)):
         found.malformed_rows += malformed
-        return chunks
-
-    waiting: deque[Future[tuple[list[Chunk], int]]] = deque()
-    with ThreadPoolExecutor(WORKERS) as pool:
-        for block in text.blocks(max(_BLOCK, _COLUMN * len(parser.wanted))):
-            waiting.append(pool.submit(parser.lines, block))
-            if len(waiting) > WORKERS:
-                yield from parsed(waiting.popleft())
-        while waiting:
-            yield from parsed(waiting.popleft())
+        yield from chunks
 
 
 def _one_by_one(
     path: Location, parser: _Parser, found: Stream, done: int, progress: Advance | None
 ) -> Iterator[Chunk]:
     """What lies behind the first `done` bytes after the header line."""
-    rows, malformed = 0, found.malformed_rows
+    rows, before = 0, found.malformed_rows
     while True:
-        found.malformed_rows = malformed
+        texts, malformed = parser.texts, _Malformed()
         try:
-            for chunk in _streamed(path, parser, found, done, rows, progress):
-                rows += chunk.rows
-                yield chunk
+            with TextFile(path, progress, skip=done) as text:
+                for chunk in _streamed(text, parser, parser.options(texts, malformed, quoted=True), rows):
+                    rows += chunk.rows
+                    yield chunk
+                found.malformed_rows = before + malformed.rows
+                found.notes.extend(_quoted_lines(text, rows + malformed.rows))
             return
         except pa.ArrowInvalid as error:
-            parser.read_as_text(error)  # and rows that were handed out already are skipped
+            parser.read_as_text(error, texts)  # and rows that were handed out already are skipped
 
 
-def _streamed(
-    path: Location, parser: _Parser, found: Stream, done: int, skip: int, progress: Advance | None
-) -> Iterator[Chunk]:
+def _streamed(text: TextFile, parser: _Parser, options: dict[str, Any], skip: int) -> Iterator[Chunk]:
     from pyarrow import csv
 
-    before = found.malformed_rows
-
-    def invalid_row(_row: Any) -> str:
-        found.malformed_rows += 1
-        return "skip"
-
-    with TextFile(path, progress, skip=done) as text:
-        try:
-            reader = csv.open_csv(
-                pa.PythonFile(text, "r"),
-                read_options=parser.read_options(_BLOCK),
-                **parser.options(invalid_row, quoted=True),
-            )
-        except pa.ArrowInvalid as error:
-            if not _nothing(error):
-                raise
-            text.check_end()
-            return
-        rows = 0
-        for batch in reader:
-            rows += batch.num_rows
-            dropped = min(skip, batch.num_rows)
-            skip -= dropped
-            if batch.num_rows > dropped:
-                yield parser.chunk(batch.slice(dropped))
+    try:
+        reader = csv.open_csv(pa.PythonFile(text, "r"), read_options=parser.read_options(_BLOCK), **options)
+    except pa.ArrowInvalid as error:
+        if not _nothing(error):
+            raise
         text.check_end()
-        found.notes.extend(_quoted_lines(text, rows + found.malformed_rows - before))
+        return
+    for batch in reader:
+        dropped = min(skip, batch.num_rows)
+        skip -= dropped
+        if batch.num_rows > dropped:
+            yield parser.chunk(batch.slice(dropped))
+    text.check_end()
 
 
 def _nothing(error: pa.ArrowInvalid) -> bool:
@@ -268,12 +255,12 @@ def _quoted_lines(text: TextFile, rows: int) -> list[str]:
     return [f"{text.path}: {lines:,} line breaks lie within quoted cells: check the quotes if none should"]
 
 
-def _parse_options(delimiter: str, invalid_row: Callable[[Any], str], *, quoted: bool) -> Any:
+def _parse_options(delimiter: str, malformed: _Malformed, *, quoted: bool) -> Any:
     from pyarrow import csv
 
     return csv.ParseOptions(
         delimiter=delimiter,
         newlines_in_values=quoted,
-        invalid_row_handler=invalid_row,
+        invalid_row_handler=malformed,
         ignore_empty_lines=True,
     )

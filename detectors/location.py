@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import tempfile
 from pathlib import Path
 
 from detectors.objects import ObjectPath
@@ -26,3 +28,20 @@ def location(where: Location | str) -> Location:
     if not isinstance(where, str):
         return where
     return ObjectPath.named(where) if is_url(where) else Path(where)
+
+
+def write_whole(path: Location, data: bytes) -> None:
+    """Write a file or an object at once or not at all."""
+    if isinstance(path, ObjectPath):
+        path.write_bytes(data)
+        return
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

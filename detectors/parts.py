@@ -65,13 +65,20 @@ def is_folder(path: Location) -> TypeGuard[Path]:
 
 
 def is_table(folder: Path) -> bool:
-    """Whether a folder says of itself that it is one table."""
-    return folder.name.lower().endswith(".parquet") or (folder / SUCCESS).exists()
+    """Whether a folder says of itself that it is one table; one that may not be entered does not."""
+    return folder.name.lower().endswith(".parquet") or _holds(folder, SUCCESS)
 
 
 def is_being_written(folder: Path) -> bool:
     """Whether Spark has not finished it yet; others do not tell."""
-    return (folder / UNFINISHED).exists()
+    return _holds(folder, UNFINISHED)
+
+
+def _holds(folder: Path, name: str) -> bool:
+    try:
+        return (folder / name).exists()
+    except OSError:
+        return False
 
 
 def parts_of(folder: Path) -> tuple[Part, ...]:
@@ -80,6 +87,10 @@ def parts_of(folder: Path) -> tuple[Part, ...]:
     Raises:
         DataError: "unreadable" where there are none, it has folders of its own, or cannot be listed.
     """
+    if is_being_written(folder):
+        raise DataError(
+            "unreadable", f"{folder} is still being written: it holds {UNFINISHED}; check it again afterwards"
+        )
     try:
         names = sorted(path for path in folder.iterdir() if not path.name.startswith(("_", ".", "~")))
         if nested := [path.name for path in names if path.is_dir()]:

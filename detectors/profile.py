@@ -252,6 +252,7 @@ class Profile:
         notes / errors: how it was read; what could not be read.
         sample: some rows as they are, drawn at random; not kept in `to_bytes`.
         probe: a closer look at columns that seem wrong, and at clocks; not kept either.
+        malformed: rows with the wrong number of cells, which were left out; not kept either.
     """
 
     rows: int
@@ -263,6 +264,7 @@ class Profile:
     errors: tuple[str, ...] = ()
     sample: RowSample | None = None
     probe: Probe | None = None
+    malformed: int = 0
 
     def merge(self, other: Profile, sample: int = MAX_ROWS) -> Profile:
         """The summary of both tables; a feature that one of them lacks is lacking in the whole.
@@ -280,6 +282,7 @@ class Profile:
             errors=_union(self.errors, other.errors),
             sample=self.sample and other.sample and self.sample.merge(other.sample, sample),
             probe=self.probe.merge(other.probe) if self.probe and other.probe else self.probe or other.probe,
+            malformed=self.malformed + other.malformed,
         )
 
     def to_bytes(self) -> bytes:
@@ -338,12 +341,14 @@ def _edges(ordered: np.ndarray, distinct: np.ndarray, tally: np.ndarray) -> np.n
 
 
 def _short(points: np.ndarray, distinct: np.ndarray, tally: np.ndarray) -> np.ndarray:
-    """Points in single precision where only one row holds the value: half the baseline for the same distribution."""
+    """Points in single precision where one row alone holds the value and none lies between: half the baseline, and the
+    same rows on either side of each point."""
     with np.errstate(over="ignore"):
-        short = points.astype(np.float32).astype(np.float64)
-    alone = tally[np.searchsorted(distinct, points)] == 1
-    kept: np.ndarray = np.where(alone & np.isfinite(short), np.minimum(short, distinct[-1]), points)
-    kept[0] = distinct[0]
+        short = points.astype(np.float32)
+        up = np.where(short < points, np.nextafter(short, np.float32(np.inf)), short).astype(np.float64)
+    at, last = np.searchsorted(distinct, points), len(distinct) - 1
+    lone = (tally[at] == 1) & (at > 0) & (up < distinct[np.minimum(at + 1, last)])
+    kept: np.ndarray = np.where(lone, up, points)
     return kept
 
 

@@ -53,7 +53,7 @@ def stream(
         source: path, URL in a store (s3://…) or frame.
         numeric: columns to read as numbers; cells that are none become NaN and are counted.
         categorical: columns to read as categories. Columns in neither set are not converted at all.
-        progress: told how far the reading of a file has come; it starts anew where a column turns out to be text.
+        progress: told how far the reading of a file has come.
 
     Raises:
         DataError: the source cannot be used; also while iterating.
@@ -168,13 +168,14 @@ def _folder_stream(
             advance = advance_within(parts, part, progress)
             one = stream(part.path, numeric, categorical, progress=advance)
             check_columns(one.columns, first.columns, one.name, first.name)
+            one.part = True
             try:
                 yield from one
             except DataError as error:
                 if error.kind != "no_rows":  # a part may be without rows
                     raise
             found.notes[:] = dict.fromkeys(found.notes + one.notes)  # each thing once
-            found.errors.extend(one.errors)
+            found.malformed_rows += one.malformed_rows
 
     return Stream(str(folder), first.columns, chunks, list(first.notes))
 

@@ -89,7 +89,7 @@ class Tally:
         with np.errstate(over="ignore", invalid="ignore"):
             gap, share = other.mean - self.mean, other.finite / np.maximum(finite, 1)
             self.mean = np.where(other.finite > 0, self.mean + gap * share, self.mean)
-            between = gap * gap * (self.finite * share)
+            between = np.where(self.finite > 0, gap * gap * (self.finite * share), 0.0)
             self.m2 = np.where(other.finite > 0, self.m2 + other.m2 + between, self.m2)
         self.finite = finite
         self.minimum = np.minimum(self.minimum, other.minimum)

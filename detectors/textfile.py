@@ -15,6 +15,7 @@ from detectors.location import Location
 from detectors.objects import ObjectPath
 
 _HEAD = 1 << 20  # a header line and the last row are looked for in this many bytes
+_LONGEST = 64 << 20  # bytes of a row
 _MAX_PLAIN = 1 << 30
 _MAX_RATIO = 200
 _COMPRESSION = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -54,7 +55,6 @@ class TextFile:
         delimiter: one of `, ; tab |`.
         notes: what was read in a certain way.
         size: bytes on disk.
-
         done: bytes after the header line that `blocks` has given; None once it has given all.
 
     `on_read` is told how many bytes on disk have been read, and how many there are; `skip` plain bytes after the
@@ -127,6 +127,11 @@ class TextFile:
                 self._on_read(self._disk.tell(), self.size)
             if b'"' in data:
                 return
+            if len(kept) > _LONGEST:
+                raise DataError(
+                    "unreadable",
+                    f"{self.path} has a row of more than {_LONGEST >> 20} MiB: it is not a CSV file",
+                )
             lines = kept + data
             if not data:
                 self._quotes, self._tail = 0, lines
@@ -135,7 +140,8 @@ class TextFile:
                     yield memoryview(lines)
                 self.done = None
                 return
-            cut = max(lines.rfind(b"\n"), lines.rfind(b"\r")) + 1
+            end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
+            cut = len(kept) + end if end else 0
             kept = lines[cut:]
             if cut:
                 self.done = (self.done or 0) + cut
@@ -150,7 +156,10 @@ class TextFile:
         if self._tail.endswith((b"\n", b"\r")) or not self._tail.strip():
             return
         last = re.split(rb"[\r\n]", self._tail)[-1]
-        cells = len(next(csv.reader([decode(last)], delimiter=self.delimiter)))
+        try:
+            cells = len(next(csv.reader([decode(last)], delimiter=self.delimiter)))
+        except csv.Error:  # a cell that is too long for the module
+            cells = last.count(self.delimiter.encode()) + 1
         if cells < len(self.columns) and not self._quotes % 2 and last.count(b'"') % 2 == 0:
             raise DataError(
                 "truncated",

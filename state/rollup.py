@@ -27,6 +27,12 @@ WITH spoken AS (
     LEFT JOIN incident_batches m ON m.incident_id = f.incident_id
     JOIN batches own ON own.id = coalesce(f.batch_id, m.batch_id)
     JOIN batches same ON same.model = own.model AND same.sha256 = own.sha256
+    UNION
+    SELECT same.id FROM retrains r
+    JOIN incident_batches m ON m.incident_id = r.incident_id
+    JOIN batches own ON own.id = m.batch_id
+    JOIN batches same ON same.model = own.model AND same.sha256 = own.sha256
+    WHERE r.state = 'promoted'
 )
 SELECT id FROM batches AS b
 WHERE state = 'checked' AND rolled_up = 0 AND checked_at < ? AND quarantine IS NULL

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detectors.errors import DataError
-from detectors.location import Location
+from detectors.location import Location, write_whole
 from trainers.base import TrainingError
 from trainers.model_file import save
 
@@ -102,7 +102,7 @@ class VersionFolder:
                 )
             if isinstance(target, Path):
                 target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(file.read_bytes())
+            write_whole(target, file.read_bytes())
         except (OSError, DataError) as error:
             raise TrainingError(f"the baseline cannot be kept at {target}: {error}") from error
         return target

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -55,11 +56,7 @@ def test_a_folder_is_set_aside_whole_and_comes_back(watched, traffic, monkeypatc
     before = sha256_file(folder)
     (batch,) = watched.app.monitoring.scan(watched.model, watched.inbox())
     if other_disk:
-
-        def refuse(self: Path, target: Path) -> Path:
-            raise OSError(18, "Invalid cross-device link")
-
-        monkeypatch.setattr(Path, "rename", refuse)
+        as_on_two_disks(monkeypatch)
     ward = Quarantine(watched.app.store, lambda: datetime.now(UTC))
     aside = ward.put(watched.model, batch, "U0ANNA")
     assert not folder.exists()
@@ -67,6 +64,39 @@ def test_a_folder_is_set_aside_whole_and_comes_back(watched, traffic, monkeypatc
     assert ward.release(watched.model, watched.app.store.batch(batch.id), "U0ANNA") == folder
     assert sha256_file(folder) == before
     assert (folder / "_SUCCESS").exists()
+
+
+def as_on_two_disks(monkeypatch) -> None:
+    """Between two folders nothing can be renamed."""
+    rename = Path.rename
+
+    def across(self: Path, target: Path) -> Path:
+        if self.parent != target.parent:
+            raise OSError(18, "Invalid cross-device link")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", across)
+
+
+def test_what_is_left_of_a_folder_that_was_moved_to_another_disk_is_no_batch(
+    watched, traffic, monkeypatch
+) -> None:
+    folder = spread(traffic.stable, watched.model.inbox / "day.parquet")
+    (batch,) = watched.app.monitoring.scan(watched.model, watched.inbox())
+    as_on_two_disks(monkeypatch)
+    removed = shutil.rmtree
+
+    def half(path: Path, *, ignore_errors: bool = False) -> None:
+        next(path.glob("part-*")).unlink()
+        if not ignore_errors:
+            raise OSError(13, "Permission denied")
+
+    monkeypatch.setattr(quarantine.shutil, "rmtree", half)
+    aside = Quarantine(watched.app.store, lambda: datetime.now(UTC)).put(watched.model, batch, "U0ANNA")
+    monkeypatch.setattr(quarantine.shutil, "rmtree", removed)
+    assert sha256_file(aside) == batch.sha256
+    assert not folder.exists()
+    assert watched.app.monitoring.scan(watched.model, watched.inbox()) == []
 
 
 def test_a_folder_that_cannot_be_copied_stays_where_it_is(tmp_path, monkeypatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -120,7 +121,6 @@ def test_a_folder_of_parts_is_one_batch_by_its_name_or_by_success(tmp_path: Path
     folder(tmp_path / "named.parquet", age=90)
     (folder(tmp_path / "marked") / "_SUCCESS").touch()
     folder(tmp_path / "folder.csv")
-    folder(tmp_path / "empty.parquet", parts=0)
     assert [p.name for p in candidates(tmp_path)] == ["named.parquet", "marked"]
     assert [p.name for p in candidates(tmp_path / "*.parquet")] == ["named.parquet"]
     assert [p.name for p in candidates(tmp_path / "**" / "*")] == [
@@ -130,6 +130,35 @@ def test_a_folder_of_parts_is_one_batch_by_its_name_or_by_success(tmp_path: Path
         "marked",
     ]
     assert names(list(Inbox(tmp_path, settle=0).finished())) == ["named.parquet", "marked"]
+
+
+def test_a_folder_that_cannot_be_the_batch_it_says_it_is_is_told_of(tmp_path: Path) -> None:
+    folder(tmp_path / "empty.parquet", parts=0)
+    hive = folder(tmp_path / "hive.parquet", parts=0, age=90) / "day=1"
+    hive.mkdir()
+    old(hive / "part-0.csv")
+    inbox = Inbox(tmp_path, settle=0)
+    found = {file.path.name: file for file in inbox.finished()}
+    assert isinstance(found["empty.parquet"], Unreadable)
+    assert "without data files" in found["empty.parquet"].reason
+    assert "folders of its own" in found["hive.parquet"].reason
+    assert list(inbox.finished()) == []
+
+
+def test_a_folder_that_may_not_be_entered_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old(tmp_path / "a.csv")
+    (tmp_path / "lost+found").mkdir()
+    exists = Path.exists
+
+    def refused(path: Path, **how: bool) -> bool:
+        if path.parent.name == "lost+found":
+            raise PermissionError(13, "Permission denied", str(path))
+        return exists(path, **how)
+
+    monkeypatch.setattr(Path, "exists", refused)
+    assert [p.name for p in candidates(tmp_path)] == ["a.csv"]
 
 
 def test_a_folder_that_spark_writes_or_that_still_grows_is_left_for_the_next_scan(tmp_path: Path) -> None:
@@ -218,7 +247,7 @@ def test_a_file_to_look_at_again_is_one_though_the_process_ends_at_once(
 ) -> None:
     path = old(tmp_path / "inbox" / "a.csv")
     assert deal(restart()) == ["a.csv"]
-    restart().forget(path)
+    restart().forget(str(path))
     assert deal(restart()) == ["a.csv"]
 
 
@@ -290,3 +319,46 @@ def test_a_link_to_a_file_is_a_file_and_a_broken_one_is_none(tmp_path: Path) -> 
     (tmp_path / "inbox" / "a.csv").symlink_to(old(tmp_path / "there.csv"))
     (tmp_path / "inbox" / "b.csv").symlink_to(tmp_path / "nowhere.csv")
     assert [path.name for path in candidates(tmp_path / "inbox")] == ["a.csv"]
+
+
+def test_a_file_whose_alert_waits_is_offered_after_a_restart_and_when_its_bytes_are_asked_for(
+    tmp_path: Path, restart: Restart
+) -> None:
+    path = old(tmp_path / "inbox" / "a.csv")
+    inbox = restart()
+    (found,) = inbox.finished()
+    assert isinstance(found, InboxFile)
+    inbox.done(found, held=True)
+    assert list(inbox.finished()) == []
+    assert names(list(restart().finished())) == ["a.csv"]
+    inbox.forget("/where/it/was/before.csv", found.sha256)
+    assert names(list(inbox.finished())) == ["a.csv"]
+    assert path.exists()
+
+
+def test_a_file_that_is_to_be_offered_again_while_others_are_written_down_is_not_among_them(
+    tmp_path: Path, restart: Restart
+) -> None:
+    old(tmp_path / "inbox" / "a.csv")
+    inbox = restart()
+    memory, asked, forgotten = inbox.memory, threading.Event(), threading.Event()
+    assert memory is not None
+
+    class Slow:
+        load, drop = memory.load, memory.drop
+
+        def keep(self, stamps: Mapping[str, str]) -> None:
+            asked.set()
+            forgotten.wait(0.3)  # as long as it may: who forgets has to wait for us
+            memory.keep(stamps)
+
+    inbox.memory = Slow()
+    for file in inbox.finished():
+        inbox.done(file)
+        kept = threading.Thread(target=inbox._keep)
+        kept.start()
+        assert asked.wait(10)
+        inbox.forget(str(file.path))
+        forgotten.set()
+        kept.join()
+    assert memory.load() == {}

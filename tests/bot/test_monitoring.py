@@ -251,6 +251,19 @@ def test_what_was_held_back_under_an_earlier_version_alerts_nobody_after_the_pro
     assert batch.baseline_version == "2"
 
 
+def test_what_was_held_back_and_renamed_is_measured_anew_after_a_promotion(watched, traffic) -> None:
+    store, scan, inbox = watched.app.store, at(watched, NOON).scan, watched.inbox()
+    store.snooze("netflow", NOON + timedelta(days=9), "U0ANNA", NOON)
+    path = watched.drop(traffic.drifted)
+    (held,) = scan(watched.model, inbox)
+    path = path.rename(path.with_name("renamed.csv"))
+    scan(watched.model, inbox)
+    store.add_version(replace(store.champion("netflow").record, version=2), NOON)
+    store.finish_promotion(store.begin_promotion("netflow", 2, "train", "test", NOON).id, NOON)
+    found = [*scan(watched.model, inbox), *scan(watched.model, inbox)]
+    assert [(batch.sha256, batch.baseline_version) for batch in found] == [(held.sha256, "2")]
+
+
 def test_what_is_measured_anew_after_a_promotion_is_so_though_the_bot_dies_on_the_way(
     watched, traffic, monkeypatch
 ) -> None:

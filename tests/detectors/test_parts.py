@@ -195,3 +195,27 @@ def test_progress_is_that_of_the_whole_folder(tmp_path, draw, baseline) -> None:
     size = sum(part.size for part in parts_of(folder))
     assert told == sorted(told)
     assert told[-1] == (size, size)
+
+
+def test_malformed_rows_are_judged_over_the_whole(tmp_path, baseline, draw):
+    frame = draw(4000, seed=2)
+    folder = write(frame, tmp_path / "day", ".csv", parts=100)
+    header = (folder / "part-99.csv").read_text().splitlines()
+    (folder / "part-99.csv").write_text("\n".join([*header[:4], "1,2,3,4,5,6,7,8,9,10", ""]))
+    (folder / "part-98.csv").write_text("\n".join([*header[:4], "1,2,3,4,5,6,7,8,9,10", ""]))
+    profile = profile_batch(baseline, folder)
+    (said,) = profile.errors
+    assert f"2 of {profile.rows + 2:,} rows do not have" in said
+    assert list(stream(folder, frozenset(), frozenset()))
+    for part in folder.glob("part-*"):
+        part.write_text(part.read_text() + "1,2,3,4,5,6,7,8,9,10\n" * 9)
+    with pytest.raises(DataError, match="rows do not have"):
+        profile_batch(baseline, folder)
+
+
+def test_a_folder_that_is_still_being_written_is_not_taken_for_whole(tmp_path, baseline, draw):
+    folder = write(draw(500, seed=2), tmp_path / "day")
+    (folder / "_temporary").mkdir()
+    for use in (lambda: profile_batch(baseline, folder), lambda: sha256_file(folder)):
+        with pytest.raises(DataError, match="is still being written"):
+            use()

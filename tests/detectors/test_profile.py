@@ -20,6 +20,7 @@ from detectors.profile import (
     merge,
     numeric_profile,
 )
+from detectors.tally import Tally
 
 numbers = st.one_of(
     st.floats(-1e6, 1e6), st.integers(-3, 3).map(float), st.sampled_from([math.nan, math.inf, -math.inf])
@@ -221,3 +222,26 @@ def test_a_median_known_only_roughly_is_one_number_where_both_ends_read_alike():
     batch = reference.summarize(np.r_[np.full(900, 20.0), rest[:100]])
     assert batch.quantile_range(0.5) == (0, 45)
     assert describe(reference, batch).endswith(" → 0")
+
+
+@pytest.mark.parametrize(
+    ("centre", "spread"),
+    [(1.7e12, 6e4), (101_325, 0.01), (1, 1e-9), (0, 1e-50), (0, 1e-310), (0, 1e300), (5, 1)],
+)
+def test_grid_points_lie_as_close_as_the_values_allow(centre, spread):
+    values = centre + spread * np.sort(np.random.default_rng(1).uniform(-1, 1, 20_000))
+    reference = numeric_profile("x", values)
+    assert reference.grid_error < 0.0025
+    assert reference.grid[0] == values[0] and reference.grid[-1] == values[-1]
+    assert reference.out_of_range == (0, 0)
+    np.testing.assert_array_equal(reference.below, np.searchsorted(values, reference.grid, "left"))
+
+
+def test_huge_values_have_the_spread_of_the_reference_in_blocks_too():
+    values = 1e200 + np.random.default_rng(0).normal(size=1000) * 1e150
+    reference = numeric_profile("x", values)
+    tally = Tally.empty([reference.grid])
+    for part in np.array_split(values, 4):
+        tally.add(Tally.of([reference.grid], [part]))
+    (fields,) = tally.fields()
+    assert fields["finite"] == 1000 and not math.isnan(fields["m2"])

@@ -92,7 +92,8 @@ def test_cells_that_are_no_numbers_are_counted_and_missing(tmp_path):
 
 
 def test_a_wrong_cell_far_down_the_file_costs_no_row(tmp_path, monkeypatch):
-    monkeypatch.setattr("detectors.csv_source._BLOCK", 4096)
+    monkeypatch.setattr("detectors.csv_source._BLOCK", 4099)
+    monkeypatch.setattr("detectors.csv_source._COLUMN", 1)
     rows = 20_000
     lines = [f"{i},x,{i}" for i in range(rows)]
     lines[15_000], lines[17_000] = "oops,x,15000", "17000,x,oops"
@@ -376,7 +377,7 @@ lines = st.sampled_from(
     st.sampled_from(["", ".gz"]),
 )
 def test_a_file_in_small_blocks_reads_like_one_in_a_single_block(tmp_path, rows, end, ending):
-    calm = ["9,y,9"] * 400  # enough rows that some may be malformed
+    calm = ["9,y,9", "10.25,z,10"] * 200  # enough rows that some may be malformed
     body = "a,b,c" + end + end.join([*calm, *rows, *calm]) + end
     data = gzip.compress(body.encode()) if ending else body.encode()
     path = write(tmp_path, data, f"batch.csv{ending}")
@@ -384,6 +385,7 @@ def test_a_file_in_small_blocks_reads_like_one_in_a_single_block(tmp_path, rows,
     for size in (64, 1 << 20):
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr("detectors.csv_source._BLOCK", size)
+            patched.setattr("detectors.csv_source._COLUMN", 1)
             try:
                 source, chunks = drain(path, frozenset({"a", "c"}))
             except DataError as error:
@@ -396,7 +398,8 @@ def test_a_file_in_small_blocks_reads_like_one_in_a_single_block(tmp_path, rows,
 
 
 def test_a_quote_far_down_the_file_costs_no_row_and_doubles_none(tmp_path, monkeypatch):
-    monkeypatch.setattr("detectors.csv_source._BLOCK", 4096)
+    monkeypatch.setattr("detectors.csv_source._BLOCK", 4099)
+    monkeypatch.setattr("detectors.csv_source._COLUMN", 1)
     rows = [f"{i},x,{i}" for i in range(20_000)]
     rows[12_000], rows[16_000] = '12000,"two\nlines",12000', "oops,x,16000"
     source, chunks = drain(write(tmp_path, "a,b,c\n" + "\n".join(rows) + "\n"), frozenset({"a", "c"}))
@@ -405,3 +408,45 @@ def test_a_quote_far_down_the_file_costs_no_row_and_doubles_none(tmp_path, monke
     assert column(chunks, "b")[12_000] == "two\nlines"
     assert sum(c.invalid.get("a", 0) for c in chunks) == 1
     assert any("1 line breaks lie within quoted cells" in note for note in source.notes)
+
+
+def test_cells_that_are_no_numbers_in_many_blocks_at_once_refuse_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("detectors.csv_source._BLOCK", 2000)
+    monkeypatch.setattr("detectors.csv_source._COLUMN", 1)
+    names = [f"f{i}" for i in range(8)]
+    rows = [
+        ",".join("abc" if row % 77 == 11 * column else f"{row}.{column}" for column in range(8))
+        for row in range(30_000)
+    ]
+    path = write(tmp_path, ",".join(names) + "\n" + "\n".join(rows) + "\n")
+    for _ in range(3):
+        source, chunks = drain(path, frozenset(names), frozenset())
+        assert source.rows == 30_000
+        assert len(chunks) > 100
+        wrong = {name: sum(c.invalid.get(name, 0) for c in chunks) for name in names}
+        assert wrong == {f"f{i}": len(range(11 * i, 30_000, 77)) if i < 7 else 0 for i in range(8)}
+    assert column(chunks, "f7") == [float(f"{row}.7") for row in range(30_000)]
+
+
+@pytest.mark.parametrize("name", ["long.csv", "long.csv.gz"])
+def test_a_row_without_end_is_refused_before_it_fills_the_memory(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(textfile, "_LONGEST", 1 << 20)
+    monkeypatch.setattr("detectors.csv_source._BLOCK", 1 << 16)
+    data = b"a,b\n1,2\n" + b"x" * (3 << 20) + b"\n1,2\n" * 30
+    path = write(tmp_path, gzip.compress(data) if name.endswith(".gz") else data, name)
+    with pytest.raises(DataError, match="a row of more than 1 MiB"):
+        drain(path)
+
+
+def test_a_last_cell_of_any_length_is_no_riddle(tmp_path):
+    source, _ = drain(write(tmp_path, b"a,b\n1," + b"z" * 200_000))
+    assert source.rows == 1
+
+
+def test_a_number_that_is_none_is_missing_however_it_is_written(tmp_path):
+    path = write(tmp_path, "a,b\nnan(abc),x\n-nan(1),x\nNaN(),x\n3,x\n")
+    for text in ("", "word,x\n"):  # with a word the column is read as text
+        path.write_text(path.read_text() + text)
+        _, chunks = drain(path)
+        assert sum(c.invalid.get("a", 0) for c in chunks) == bool(text)
+        assert sum(math.isnan(v) for v in column(chunks, "a")) == 3 + bool(text)

@@ -94,6 +94,19 @@ def test_what_people_have_spoken_of_or_may_decide_is_kept(store, scene):
     assert store.roll_up(scene_day(999)) == 1, "once its incident is closed"
 
 
+def test_what_a_promoted_retrain_has_learned_from_is_kept(store, scene):
+    ids = [checked(scene, day, "drift") for day in range(4)]
+    scene.champion(now=scene_day(0))
+    for batch, promoted in ((ids[0], True), (ids[1], False)):
+        incident = store.open_incident("ids", batch, "C1", scene_day(1))
+        if promoted:
+            scene.trained(incident.id)
+            scene.promote(2)
+        store.resolve_incident(incident.id, "U1", "", scene_day(1))
+    assert store.roll_up(scene_day(999)) == 1
+    assert in_full(store, ids) == [0, 2, 3]
+
+
 def test_a_rolled_up_batch_can_be_set_aside_and_checked_again(store, scene):
     ids = [checked(scene, day) for day in range(3)]
     store.roll_up(scene_day(999))
