@@ -280,8 +280,9 @@ def test_what_is_measured_anew_after_a_promotion_is_so_though_the_bot_dies_on_th
     with monkeypatch.context() as once, pytest.raises(KeyboardInterrupt):
         once.setattr(store, "release", die)
         scan(watched.model, watched.inbox())
-    (again,) = scan(watched.model, watched.inbox())
-    assert (again.path, again.baseline_version) == (held.path, "2")
+    scan(watched.model, watched.inbox())
+    again = store.seen("netflow", held.sha256)
+    assert (again.path, again.baseline_version, again.state) == (held.path, "2", "checked")
     assert scan(watched.model, watched.inbox()) == []
 
 
