@@ -10,7 +10,7 @@ import errno
 import glob
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -190,15 +190,28 @@ class ObjectPath:
     def move(self, target: ObjectPath) -> None:
         """Copy, look, delete: at every moment one of the two is whole. DataError "changed" leaves it where it was."""
         before = self.stat()
-        with self._asking() as (store, key), target._asking() as (_, there):
-            store.cp_file(key, there)
         try:
+            with self._asking() as (store, key), target._asking() as (_, there):
+                store.cp_file(key, there)
             if self.stat() != before or target.stat().st_size != before.st_size:
                 raise DataError("changed", f"{self} was written to while it was moved: try again")
-            self.unlink()
         except BaseException:
-            target.unlink(missing_ok=True)
+            with suppress(DataError):  # a store that does not say whether this one is there keeps both
+                if self.is_file():
+                    target.unlink(missing_ok=True)
             raise
+        try:
+            self.unlink()
+        except Exception:
+            if self._is(before):  # else it was deleted, and only the answer was lost; a look that fails keeps both
+                target.unlink(missing_ok=True)
+                raise
+
+    def _is(self, state: ObjectStat) -> bool:
+        try:
+            return self.stat() == state
+        except OSError:
+            return False
 
     def listing(self) -> list[tuple[ObjectPath, ObjectStat]]:
         """The objects directly under this prefix, or those a pattern names; none of them is read.

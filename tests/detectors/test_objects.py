@@ -6,6 +6,7 @@ import gzip
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -24,6 +25,19 @@ from tests.s3 import S3, forget_connections, upload
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Objects of some kilobytes are read as large ones are: block by block."""
     monkeypatch.setattr(objects, "_BLOCK", 4096)
+
+
+@pytest.fixture
+def patch_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, object], None]]:
+    """Replaces a method of s3fs: a client binds them once, so no other client may be used before or after."""
+    from s3fs import S3FileSystem
+
+    def patch(name: str, method: object) -> None:
+        monkeypatch.setattr(S3FileSystem, name, method)
+        forget_connections()
+
+    yield patch
+    forget_connections()
 
 
 def files(folder: Path, frame: pd.DataFrame) -> list[Path]:
@@ -161,6 +175,53 @@ def test_a_move_has_one_whole_object_at_every_moment(bucket, monkeypatch) -> Non
     assert (far.exists(), aside.exists()) == (True, False)
     far.move(aside)
     assert (far.exists(), aside.read_bytes()) == (False, b"a,b\n1,2\n")
+
+
+def test_a_delete_whose_answer_is_lost_loses_no_object(bucket, monkeypatch, patch_store) -> None:
+    from s3fs import S3FileSystem
+
+    far, aside = bucket / "in" / "a.csv", bucket / "aside" / "a.csv"
+    delete, stat = S3FileSystem._rm_file, ObjectPath.stat
+
+    async def deleted_in_silence(store: S3FileSystem, key: str, **words: object) -> None:
+        await delete(store, key, **words)
+        raise TimeoutError
+
+    async def not_deleted(*_: object, **__: object) -> None:
+        monkeypatch.setattr(ObjectPath, "stat", away)
+        raise TimeoutError
+
+    def away(path: ObjectPath) -> None:
+        raise DataError("away", "nobody answers")
+
+    far.write_bytes(b"a,b\n1,2\n")
+    patch_store("_rm_file", deleted_in_silence)
+    far.move(aside)
+    assert (far.exists(), aside.read_bytes()) == (False, b"a,b\n1,2\n")
+
+    far.write_bytes(b"a,b\n3,4\n")
+    patch_store("_rm_file", not_deleted)
+    with pytest.raises(DataError, match="nobody answers"):
+        far.move(aside)
+    monkeypatch.setattr(ObjectPath, "stat", stat)
+    assert far.read_bytes() == aside.read_bytes() == b"a,b\n3,4\n"
+
+
+def test_a_copy_is_kept_when_the_object_has_gone_meanwhile(bucket, patch_store) -> None:
+    from s3fs import S3FileSystem
+
+    far, aside = bucket / "in" / "a.csv", bucket / "aside" / "a.csv"
+    far.write_bytes(b"a,b\n1,2\n")
+    copy = S3FileSystem._cp_file
+
+    async def somebody_deletes(store: S3FileSystem, key: str, *words: object) -> None:
+        await copy(store, key, *words)
+        await store._rm_file(key)
+
+    patch_store("_cp_file", somebody_deletes)
+    with pytest.raises(FileNotFoundError):
+        far.move(aside)
+    assert aside.read_bytes() == b"a,b\n1,2\n"
 
 
 def test_an_object_that_was_replaced_while_it_was_moved_is_kept(bucket, monkeypatch) -> None:
