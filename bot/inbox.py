@@ -20,6 +20,9 @@ from state.records import StateError
 log = logging.getLogger(__name__)
 
 KEPT_AT_ONCE = 100  # files that are dealt with before they are remembered in one write
+AWAY_IN_A_ROW = (
+    3  # objects that a store did not answer for: then it is away, and the others would wait for it too
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +80,17 @@ class Inbox:
         whole = isinstance(self.where, ObjectPath)  # an object is there whole or not at all
         if not whole and any(file.modified > horizon for file in new):
             self.sleep(self.settle)
+        away = 0
         try:
             for file in new:
                 try:
-                    found = self._read(file)
-                except DataError as error:  # the store is away: the others would wait for it too
+                    found, away = self._read(file), 0
+                except DataError as error:
                     log.warning("left for the next scan: %s", error.message)
-                    return
+                    away += 1
+                    if away == AWAY_IN_A_ROW:
+                        return
+                    continue
                 if isinstance(found, Unreadable) and found.kind not in UNREACHED:
                     seen[file.path] = (
                         file.stamp
@@ -124,7 +131,9 @@ class Inbox:
     def _drop_gone(self, seen: dict[str, Stamp], listed: Iterable[Listed]) -> None:
         """What lies there no longer need not be remembered; a folder that is away may come back."""
         gone = seen.keys() - {file.path for file in listed}
-        if not gone or inbox_trouble(self.where):
+        if not gone or (
+            isinstance(self.where, Path) and inbox_trouble(self.where)
+        ):  # a store has just answered
             return
         for path in gone:
             seen.pop(path, None)
@@ -149,10 +158,10 @@ class Inbox:
 
     def again(self, file: InboxFile | Unreadable) -> None:
         """Offer a file once more: it could not be dealt with."""
-        self.forget(file.path)
+        self.forget(str(file.path))
 
-    def forget(self, path: Location) -> None:
+    def forget(self, path: str) -> None:
         """Offer what lies under this path once more, if anything does, also if this process ends now."""
-        self._unkept.pop(str(path), None)
-        if self._known().pop(str(path), None) is not None and self.memory is not None:
-            self.memory.drop([str(path)])
+        self._unkept.pop(path, None)
+        if self._known().pop(path, None) is not None and self.memory is not None:
+            self.memory.drop([path])

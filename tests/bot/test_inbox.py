@@ -218,7 +218,7 @@ def test_a_file_to_look_at_again_is_one_though_the_process_ends_at_once(
 ) -> None:
     path = old(tmp_path / "inbox" / "a.csv")
     assert deal(restart()) == ["a.csv"]
-    restart().forget(path)
+    restart().forget(str(path))
     assert deal(restart()) == ["a.csv"]
 
 
