@@ -294,7 +294,10 @@ def test_a_batch_in_a_bucket_is_set_aside_and_comes_back(watched, far, traffic) 
         ward.put(far, replace(store.batch(batch.id), path=str(path)), "U0ANNA")
 
 
-def test_labelled_objects_wait_and_are_looked_at_again_after_a_refusal(far, watched, traffic) -> None:
+def test_labelled_objects_wait_and_are_looked_at_again_after_a_refusal(
+    far, watched, traffic, monkeypatch
+) -> None:
+    monkeypatch.setattr(labelling, "RELIST", 0.0)
     path = upload(traffic.labelled, far.labeled)
     with pytest.MonkeyPatch.context() as patched:
         said = objects._said(path, PermissionError("Access Denied"))
@@ -310,6 +313,50 @@ def test_labelled_objects_wait_and_are_looked_at_again_after_a_refusal(far, watc
     assert file.data_file().path == str(path)
     assert file.sha256 == sha256_file(traffic.labelled)
     assert [f.sha256 for f in labelling.waiting(far, watched.app.store, read=False)] == [file.sha256]
+
+
+def test_labelled_objects_are_listed_once_a_minute_whoever_asks(
+    s3: S3, far, watched, traffic, monkeypatch
+) -> None:
+    upload(traffic.labelled, far.labeled)
+    store, now = watched.app.store, [1000.0]
+    monkeypatch.setattr(labelling, "monotonic", lambda: now[0])
+    assert len(labelling.waiting(far, store)) == 1
+    (far.labeled / "more.csv").write_bytes(traffic.labelled.read_bytes().replace(b"\n", b"\r\n"))
+    s3.asked.clear()
+    now[0] += labelling.RELIST - 1
+    assert len(labelling.waiting(far, store)) == 1
+    assert s3.asked == []
+    other = far.model_copy(update={"label": far.label.model_copy(update={"column": "Flow Duration"})})
+    assert len(labelling.waiting(other, store)) == 2, "another column of the same files"
+    now[0] += 1
+    assert len(labelling.waiting(far, store)) == 2
+
+
+def test_labelled_objects_still_wait_while_a_store_is_away(
+    s3: S3, far, watched, traffic, monkeypatch
+) -> None:
+    monkeypatch.setattr(labelling, "RELIST", 0.0)
+    upload(traffic.labelled, far.labeled)
+    store = watched.app.store
+    assert len(labelling.waiting(far, store)) == 1
+    with monkeypatch.context() as patched:
+        _away_from_now_on(patched)
+        assert len(labelling.waiting(far, store)) == len(labelling.waiting(far, store, read=False)) == 1
+    forget_connections()
+    (far.labeled / "labelled.csv").unlink()
+    assert labelling.waiting(far, store) == ()
+    assert labelling.folder_name(far) == f"{far.labeled}"
+    assert labelling.folder_name(watched.model) == f"{watched.folder.name}/labeled/"
+
+
+def test_a_new_object_costs_few_requests(s3: S3, watched, far, traffic) -> None:
+    upload(traffic.stable, far.inbox)
+    labelling.waiting(far, watched.app.store)
+    s3.asked.clear()
+    watched.app.monitoring.scan(far, Inbox(far.inbox))
+    looks = [line for line in s3.asked if line.startswith("HEAD ")]
+    assert (len(looks), len(s3.asked)) == (6, 6 + 1 + 1), "six looks, one reading, one listing"
 
 
 def test_a_configuration_names_buckets(tmp_path: Path, s3: S3) -> None:
