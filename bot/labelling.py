@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from time import monotonic
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
+from time import monotonic
 
 from bot.config import ModelSection
 from bot.listing import Listed, listing
@@ -98,7 +98,7 @@ def waiting(model: ModelSection, store: Store, *, read: bool = True) -> tuple[La
 def folder_name(model: ModelSection) -> str:
     """Where labelled files belong, as people know it: the last two parts of a folder, the URL in a store."""
     where = model.labeled
-    return str(where) if isinstance(where, ObjectPath) else "/".join(where.parts[-2:]) + "/"
+    return f"{where if isinstance(where, ObjectPath) else '/'.join(where.parts[-2:])}/"
 
 
 def unusable(model: ModelSection) -> tuple[LabelledFile, ...]:

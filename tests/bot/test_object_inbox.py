@@ -346,7 +346,7 @@ def test_labelled_objects_still_wait_while_a_store_is_away(
     forget_connections()
     (far.labeled / "labelled.csv").unlink()
     assert labelling.waiting(far, store) == ()
-    assert labelling.folder_name(far) == f"{far.labeled}"
+    assert labelling.folder_name(far) == f"{far.labeled}/"
     assert labelling.folder_name(watched.model) == f"{watched.folder.name}/labeled/"
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gzip
 import re
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -132,6 +135,63 @@ def _read_until(far: ObjectPath, requests: int) -> str | None:
         except DataError as error:
             return error.kind
     return None
+
+
+def test_one_block_that_does_not_come_is_asked_for_again(bucket, small_blocks, monkeypatch) -> None:
+    from s3fs.core import S3File
+
+    fetch, cut = S3File._fetch_range, iter(range(1))
+
+    def cut_once(*words: object) -> object:
+        if next(cut, None) is not None:
+            raise ConnectionResetError("the line is cut")
+        return fetch(*words)
+
+    far = bucket / "a.csv"
+    far.write_bytes(b"a,b\n" + b"1,2\n" * 10_000)
+    monkeypatch.setattr(S3File, "_fetch_range", cut_once)
+    assert len(read_frame(far)) == 10_000
+    assert next(cut, None) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "kind"),
+    [
+        ("SlowDown", 503, "away"),
+        ("InternalError", 500, "away"),
+        ("SomethingNew", 502, "away"),
+        ("Throttling", 400, "away"),
+        ("TooManyRequests", 429, "away"),
+        ("AccessDenied", 403, "denied"),
+        ("InvalidRequest", 400, "unreadable"),
+        ("SomethingNew", 400, "unreadable"),
+    ],
+)
+def test_only_what_a_later_request_may_get_is_away(code, status, kind) -> None:
+    from botocore.exceptions import ClientError
+    from s3fs.errors import translate_boto_error
+
+    answer = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    said = objects._said(ObjectPath("s3://b/a.csv"), translate_boto_error(ClientError(answer, "GetObject")))
+    assert isinstance(said, DataError)
+    assert said.kind == kind
+
+
+def test_a_store_that_accepts_and_never_answers_is_given_up(s3: S3, patch_store, monkeypatch) -> None:
+    asked = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def accept() -> None:
+            with suppress(OSError):  # it is closed
+                while True:
+                    asked.append(server.accept())
+
+        threading.Thread(target=accept, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
+        patch_store("read_timeout", 0.2)
+        with pytest.raises(DataError, match="cannot be reached now") as said:
+            ObjectPath("s3://b/in").listing()
+    assert (said.value.kind, len(asked)) == ("away", 2)
 
 
 def test_no_permission_no_credentials_and_no_network_are_told_apart(s3: S3, bucket, monkeypatch) -> None:
