@@ -20,9 +20,7 @@ from state.records import StateError
 log = logging.getLogger(__name__)
 
 KEPT_AT_ONCE = 100  # files that are dealt with before they are remembered in one write
-AWAY_IN_A_ROW = (
-    3  # objects that a store did not answer for: then it is away, and the others would wait for it too
-)
+AWAY_IN_A_ROW = 3  # objects that a store did not answer for: the others would wait for it too
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +129,8 @@ class Inbox:
     def _drop_gone(self, seen: dict[str, Stamp], listed: Iterable[Listed]) -> None:
         """What lies there no longer need not be remembered; a folder that is away may come back."""
         gone = seen.keys() - {file.path for file in listed}
-        if not gone or (
-            isinstance(self.where, Path) and inbox_trouble(self.where)
-        ):  # a store has just answered
+        # a listing of a store has said already that it is there
+        if not gone or (isinstance(self.where, Path) and inbox_trouble(self.where)):
             return
         for path in gone:
             seen.pop(path, None)

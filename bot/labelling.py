@@ -38,13 +38,10 @@ class LabelledFile:
 
 
 _looked: dict[tuple[str, str], tuple[str, LabelledFile]] = {}  # by path and label column
-_listed: dict[
-    tuple[ObjectPath, str], tuple[float, list[Listed]]
-] = {}  # when a store was asked, and what it said
+# by place and label column: when a store was asked, and what it said last
+_listed: dict[tuple[ObjectPath, str], tuple[float, list[Listed]]] = {}
 _looking = threading.Lock()
-RELIST = (
-    60.0  # seconds for which a store is not asked again: many ask, and one of them is the thread of Slack
-)
+RELIST = 60.0  # seconds for which a store is not asked again: many ask, one of them the thread of Slack
 
 
 def found(model: ModelSection, *, read: bool = True) -> tuple[LabelledFile, ...]:

@@ -211,9 +211,8 @@ class ObjectPath:
         try:
             self.unlink()
         except Exception:
-            if self._is(
-                before
-            ):  # else it was deleted, and only the answer was lost; a look that fails keeps both
+            # it may have been deleted, and only the answer was lost; a look that fails keeps both
+            if self._is(before):
                 target.unlink(missing_ok=True)
                 raise
 
@@ -342,13 +341,15 @@ def _matching(store: Any, pattern: str, levels: int) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [{"name": root, "type": "directory"}]
     for part in parts:
         above = [one["name"] for one in found if one["type"] == "directory"]
-        found = [
-            one
-            for prefix in above
-            for one in store.ls(prefix, detail=True)
-            if fnmatchcase(one["name"].rstrip("/").rpartition("/")[2], part)
-        ]
+        found = []
+        for prefix in above:
+            with suppress(FileNotFoundError):  # it has been emptied since it was listed
+                found += [one for one in store.ls(prefix, detail=True) if fnmatchcase(_last(one), part)]
     return found
+
+
+def _last(info: dict[str, Any]) -> str:
+    return str(info["name"]).rstrip("/").rpartition("/")[2]
 
 
 @lru_cache(_KEPT)

@@ -359,6 +359,16 @@ def test_a_new_object_costs_few_requests(s3: S3, watched, far, traffic) -> None:
     assert (len(looks), len(s3.asked)) == (6, 6 + 1 + 1), "six looks, one reading, one listing"
 
 
+def test_a_held_batch_whose_extra_has_gone_ends_no_scan(watched, traffic, monkeypatch) -> None:
+    monitoring, store, model = watched.app.monitoring, watched.app.store, watched.model
+    watched.drop(traffic.stable)
+    (batch,) = monitoring.scan(model, watched.inbox())
+    held = replace(batch, path="s3://b/in/a.csv", policy_sha="an older one")
+    monkeypatch.setattr(store, "held", lambda _: (held,))
+    monkeypatch.setattr(objects, "find_spec", lambda _: None)
+    assert monitoring.scan(model, watched.inbox()) == []
+
+
 def test_a_configuration_names_buckets(tmp_path: Path, s3: S3) -> None:
     text = CONFIGURATION.replace('"inbox"', '"s3://data/in/"').replace('"labeled"', '"s3://data/labeled"')
     path = tmp_path / "driftcatcher.toml"
