@@ -28,12 +28,9 @@ if TYPE_CHECKING:
 
 FINE, FOUND, BAD, REFUSED = 0, 1, 2, 3
 
-# A file, or a folder of parts; who reads it says what is wrong.
-PathArg = click.Path(path_type=Path, readable=False)
-
 
 class _DataType(click.Path):
-    """A path, or a URL in an object store."""
+    """A file or a folder of parts, or a URL in an object store; who reads it says what is wrong."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         from detectors.location import is_url, location

@@ -21,6 +21,7 @@ from state.records import StateError
 log = logging.getLogger(__name__)
 
 KEPT_AT_ONCE = 100  # files that are dealt with before they are remembered in one write
+AWAY_IN_A_ROW = 3  # objects that a store did not answer for: the others would wait for it too
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +81,17 @@ class Inbox:
         whole = isinstance(self.where, ObjectPath)  # an object is there whole or not at all
         if not whole and any(file.modified > horizon for file in new):
             self.sleep(self.settle)
+        away = 0
         try:
             for file in new:
                 try:
-                    found = self._read(file)
-                except DataError as error:  # the store is away: the others would wait for it too
+                    found, away = self._read(file), 0
+                except DataError as error:
                     log.warning("left for the next scan: %s", error.message)
-                    return
+                    away += 1
+                    if away == AWAY_IN_A_ROW:
+                        return
+                    continue
                 if isinstance(found, Unreadable) and found.kind not in UNREACHED:
                     seen[file.path] = (
                         file.stamp
@@ -127,7 +132,8 @@ class Inbox:
     def _drop_gone(self, seen: dict[str, Stamp], listed: Iterable[Listed]) -> None:
         """What lies there no longer need not be remembered; a folder that is away may come back."""
         gone = seen.keys() - {file.path for file in listed}
-        if not gone or inbox_trouble(self.where):
+        # a listing of a store has said already that it is there
+        if not gone or (isinstance(self.where, Path) and inbox_trouble(self.where)):
             return
         with self._lock:
             for path in gone:

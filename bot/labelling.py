@@ -7,6 +7,7 @@ import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
+from time import monotonic
 
 from bot.config import ModelSection
 from bot.listing import Listed, listing
@@ -37,8 +38,10 @@ class LabelledFile:
 
 
 _looked: dict[tuple[str, str], tuple[str, LabelledFile]] = {}  # by path and label column
-_listed: dict[ObjectPath, list[Listed]] = {}  # what a store's last listing said
+# by place and label column: when a store was asked, and what it said last
+_listed: dict[tuple[ObjectPath, str], tuple[float, list[Listed]]] = {}
 _looking = threading.Lock()
+RELIST = 60.0  # seconds for which a store is not asked again: many ask, one of them the thread of Slack
 
 
 def found(model: ModelSection, *, read: bool = True) -> tuple[LabelledFile, ...]:
@@ -48,7 +51,8 @@ def found(model: ModelSection, *, read: bool = True) -> tuple[LabelledFile, ...]
     yet, for answers that may not wait.
     """
     files = []
-    for listed in _there(model.labeled, read):
+    there, read = _there(model, read)
+    for listed in there:
         key = (listed.path, model.label.column)
         if read:
             with _looking:  # several threads may ask for the same large file
@@ -60,13 +64,20 @@ def found(model: ModelSection, *, read: bool = True) -> tuple[LabelledFile, ...]
     return tuple(files)
 
 
-def _there(where: Location, read: bool) -> list[Listed]:
-    """The files; for an answer that may not wait, those that a store listed last."""
+def _there(model: ModelSection, read: bool) -> tuple[list[Listed], bool]:
+    """The files, and whether new ones may be read; of a store those of the last listing that came."""
+    where = model.labeled
     if not isinstance(where, ObjectPath):
-        return listing(where) or []
-    if read:
-        _listed[where] = listing(where) or []
-    return _listed.get(where, [])
+        return listing(where) or [], read
+    key = (where, model.label.column)
+    asked, last = _listed.get(key, (None, []))
+    if not read or (asked is not None and monotonic() - asked < RELIST):
+        return last, False
+    if asked is not None:
+        _listed[key] = monotonic(), last  # nobody else waits for a store that does not answer
+    answer = listing(where)  # None: it is away, and what it had may be there all the same
+    _listed[key] = monotonic(), last if answer is None else answer
+    return _listed[key][1], answer is not None
 
 
 def _known(key: tuple[str, str], stamp: str) -> LabelledFile | None:
@@ -79,6 +90,12 @@ def waiting(model: ModelSection, store: Store, *, read: bool = True) -> tuple[La
     used = store.used_labelled_sha256s(model.name)
     fresh = {f.sha256: f for f in found(model, read=read) if not f.error and f.sha256 not in used}
     return tuple(fresh.values())
+
+
+def folder_name(model: ModelSection) -> str:
+    """Where labelled files belong, as people know it: the last two parts of a folder, the URL in a store."""
+    where = model.labeled
+    return f"{where if isinstance(where, ObjectPath) else '/'.join(where.parts[-2:])}/"
 
 
 def unusable(model: ModelSection) -> tuple[LabelledFile, ...]:

@@ -65,13 +65,12 @@ def listing(where: Location) -> list[Listed] | None:
 
 
 def _objects(where: ObjectPath) -> list[Listed] | None:
-    wild = glob.has_magic(where.url)
-    depth = len(where.parts) - 1 if "**" not in where.parts else where.parts.index("**")
+    below = len(where.root.parts) if where.is_pattern else None  # parts that the pattern leaves open
     try:
         return [
             _listed(path.url, stat.st_size, stat.st_ino, [stat])
             for path, stat in where.listing()
-            if _is_data(path.name) and not (wild and QUARANTINE in path.parts[depth:])
+            if _is_data(path.name) and not (below is not None and QUARANTINE in path.parts[below:])
         ]
     except (OSError, DataError) as error:
         said = error.strerror if isinstance(error, OSError) else ""

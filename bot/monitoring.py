@@ -363,9 +363,8 @@ class Monitoring:
         held, said = [batch for batch in self.store.held(model.name) if batch.id not in done], []
         for batch in held:
             if (batch.baseline_version, batch.policy_sha) != now_used:
-                inbox.forget(
-                    batch.path, batch.sha256
-                )  # first: what is released is known from the inbox alone
+                # first: what is released is known from the inbox alone
+                inbox.forget(batch.path, batch.sha256)
                 self.store.release(batch.id)
             elif batch.state == "checked":
                 decision = self.notify(model, self._up_to_date(model, batch))

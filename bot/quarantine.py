@@ -106,12 +106,11 @@ class Quarantine:
 def folder_of(model: ModelSection) -> Location:
     """The model's folder for files set aside: beside its inbox."""
     root = model.inbox
-    while (
-        glob.has_magic(str(root))
-        and (isinstance(root, ObjectPath) or not root.is_dir())
-        and root != root.parent
-    ):
-        root = root.parent
+    if isinstance(root, ObjectPath):
+        root = root.root
+    else:
+        while glob.has_magic(str(root)) and not root.is_dir() and root != root.parent:
+            root = root.parent
     return root.parent / QUARANTINE / model.name
 
 

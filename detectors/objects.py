@@ -7,12 +7,12 @@ configuration. None of them is ever in a URL, and so in no message and no state.
 from __future__ import annotations
 
 import errno
-import glob
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from hashlib import blake2b
 from importlib.util import find_spec
@@ -36,6 +36,14 @@ _NO_CREDENTIALS = {
     "NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "TokenRetrievalError",
     "UnauthorizedSSOTokenError", "DefaultCredentialsError", "RefreshError", "ClientAuthenticationError",
 }  # fmt: skip
+_AWAY = {  # classes of Python, botocore, aiohttp, urllib3, requests, Azure and Google
+    "ConnectionError", "TimeoutError", "gaierror", "HTTPClientError", "ClientConnectionError", "ClientPayloadError",
+    "IncompleteRead", "ResponseParserError", "Timeout", "ServiceRequestError", "ServiceResponseError", "TransportError",
+}  # fmt: skip
+_NETWORK = {errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH}
+_BUSY = {408, 429}  # answers beside 5xx that a later request may not get
+_SLOWER = {"SlowDown", "RequestTimeout", "RequestLimitExceeded", "Throttling", "ThrottlingException"}
+_S3 = ("s3", "s3a")
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,15 +198,39 @@ class ObjectPath:
     def move(self, target: ObjectPath) -> None:
         """Copy, look, delete: at every moment one of the two is whole. DataError "changed" leaves it where it was."""
         before = self.stat()
-        with self._asking() as (store, key), target._asking() as (_, there):
-            store.cp_file(key, there)
         try:
+            with self._asking() as (store, key), target._asking() as (_, there):
+                store.cp_file(key, there)
             if self.stat() != before or target.stat().st_size != before.st_size:
                 raise DataError("changed", f"{self} was written to while it was moved: try again")
-            self.unlink()
         except BaseException:
-            target.unlink(missing_ok=True)
+            with suppress(DataError):  # a store that does not say whether this one is there keeps both
+                if self.is_file():
+                    target.unlink(missing_ok=True)
             raise
+        try:
+            self.unlink()
+        except Exception:
+            # it may have been deleted, and only the answer was lost; a look that fails keeps both
+            if self._is(before):
+                target.unlink(missing_ok=True)
+                raise
+
+    def _is(self, state: ObjectStat) -> bool:
+        try:
+            return self.stat() == state
+        except OSError:
+            return False
+
+    @property
+    def is_pattern(self) -> bool:
+        """Whether it has a `*` or a `?`; a `[` alone is a letter like any other."""
+        return "*" in self.url or "?" in self.url
+
+    @property
+    def root(self) -> ObjectPath:
+        """The prefix that a listing starts from: of a pattern, the parts before the first with a wildcard."""
+        return self.parent.root if self.is_pattern and len(self.parts) > 2 else self
 
     def listing(self) -> list[tuple[ObjectPath, ObjectStat]]:
         """The objects directly under this prefix, or those a pattern names; none of them is read.
@@ -206,15 +238,16 @@ class ObjectPath:
         Raises:
             FileNotFoundError: the bucket is not there. A prefix without objects is merely empty.
         """
-        try:
-            with self._asking() as (store, key):
-                if glob.has_magic(self.url):
-                    found = list(store.glob(key, detail=True).values())
-                else:
-                    found = store.ls(key, detail=True)
-        except FileNotFoundError:
+        found: list[dict[str, Any]] = []
+        with suppress(FileNotFoundError), self._asking() as (store, key):
+            if "**" in key:
+                found = list(store.glob(key, detail=True).values())
+            elif self.is_pattern:
+                found = _matching(store, key, len(self.parts) - len(self.root.parts))
+            else:
+                found = store.ls(key, detail=True)
+        if not found:
             self.require_bucket()
-            return []
         top, above = self.bucket.url, len(found[0]["name"].split("/", 1)[0]) if found else 0
         return [
             (ObjectPath(top + one["name"][above:]), _stat(one))
@@ -223,19 +256,21 @@ class ObjectPath:
         ]
 
     def require_bucket(self) -> None:
-        """FileNotFoundError or DataError where the bucket cannot be looked into; one request, nothing is read."""
-        bucket = self.bucket
-        with bucket._asking() as (store, key):
-            store.info(key)
+        """FileNotFoundError or DataError where nothing can be listed under this prefix; one request."""
+        s3 = self.scheme in _S3
+        with (self.root if s3 else self.bucket)._asking() as (store, key):
+            if s3:  # its `info` of a bucket needs a right of its own
+                bucket, prefix, _ = store.split_path(key)
+                asked = {"Bucket": bucket, "Prefix": f"{prefix}/" if prefix else "", "MaxKeys": 1}
+                store.call_s3("list_objects_v2", **asked)
+            else:
+                store.info(key)
 
     @contextmanager
     def _asking(self) -> Iterator[tuple[Any, str]]:
         """The store and the object's name there; what the store says becomes an error of ours."""
-        import fsspec.core
-
         try:
-            # a listing that is remembered would hide what has come since
-            yield fsspec.core.url_to_fs(self.url, use_listings_cache=False)
+            yield _store(self.scheme, self.url)
         except (DataError, IsADirectoryError):
             raise
         except Exception as error:
@@ -261,8 +296,14 @@ class _Reader(io.RawIOBase):
         return int(self._file.tell())
 
     def read(self, size: int | None = -1) -> bytes:
+        size = -1 if size is None else size
         try:
-            data: bytes = self._file.read(-1 if size is None else size)
+            try:
+                data: bytes = self._file.read(size)
+            except Exception as error:
+                if not _is_away(error):
+                    raise
+                data = self._file.read(size)  # a long read is not given up for one block
         except Exception as error:
             said = _said(self._path, error)
             if isinstance(said, FileNotFoundError):  # it was there when it was opened
@@ -280,10 +321,41 @@ class _Reader(io.RawIOBase):
         super().close()
 
 
+def _store(scheme: str, url: str) -> tuple[Any, str]:
+    """The client for a URL, and the object's name there. fsspec's own `url_to_fs` takes a key with `::` apart."""
+    import fsspec
+
+    client = fsspec.get_filesystem_class(scheme)
+    # a listing that is remembered would hide what has come since
+    store = client(use_listings_cache=False, **client._get_kwargs_from_urls(url))
+    if scheme in _S3:
+        # two sorts of retries multiply: a server that never answers would take minutes to be given up
+        store.retries = 1
+        store.config_kwargs.setdefault("retries", {"total_max_attempts": 2})
+    return store, client._strip_protocol(url)
+
+
+def _matching(store: Any, pattern: str, levels: int) -> list[dict[str, Any]]:
+    """What a pattern names. fsspec's own glob passes over a prefix that could not be listed, as if it were empty."""
+    root, *parts = pattern.rsplit("/", levels)
+    found: list[dict[str, Any]] = [{"name": root, "type": "directory"}]
+    for part in parts:
+        above = [one["name"] for one in found if one["type"] == "directory"]
+        found = []
+        for prefix in above:
+            with suppress(FileNotFoundError):  # it has been emptied since it was listed
+                found += [one for one in store.ls(prefix, detail=True) if fnmatchcase(_last(one), part)]
+    return found
+
+
+def _last(info: dict[str, Any]) -> str:
+    return str(info["name"]).rstrip("/").rpartition("/")[2]
+
+
 @lru_cache(_KEPT)
 def _content(path: ObjectPath, _state: ObjectStat) -> bytes:
     with path._asking() as (store, key):
-        data: bytes = store.cat_file(key)
+        data: bytes = store.cat_file(key, max_concurrency=1)  # more would ask for its size again
         return data
 
 
@@ -309,7 +381,25 @@ def _said(path: ObjectPath, error: Exception) -> Exception:
         return DataError("denied", f"{path}: the store has no credentials from this machine ({said})")
     if isinstance(error, PermissionError):
         return DataError("denied", f"{path}: the store refuses: {said or 'no permission'}")
-    return DataError("away", f"{path}: the store cannot be reached now ({said or kind}): it is tried again")
+    if _is_away(error):
+        return DataError(
+            "away", f"{path}: the store cannot be reached now ({said or kind}): it is tried again"
+        )
+    return DataError("unreadable", f"{path}: the store says: {said or kind}")
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether it is about the line or the server, and not about this object."""
+    if any(kind.__name__ in _AWAY for kind in type(error).__mro__):
+        return True
+    if isinstance(error, OSError) and error.errno in _NETWORK:
+        return True
+    answer = getattr(error.__cause__ or error, "response", None)  # botocore's
+    if isinstance(answer, dict):
+        status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return status >= 500 or status in _BUSY or answer.get("Error", {}).get("Code") in _SLOWER
+    status = next((n for name in ("status", "status_code", "code") if (n := getattr(error, name, None))), 0)
+    return isinstance(status, int) and (status >= 500 or status in _BUSY)
 
 
 def _changed(path: ObjectPath) -> DataError:

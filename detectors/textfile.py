@@ -28,15 +28,19 @@ def open_bytes(path: Location) -> tuple[pa.NativeFile, pa.NativeFile, int]:
         DataError: "unreadable" (missing, a folder, no permission) or "empty_file".
     """
     try:
-        size = path.stat().st_size
-        if path.is_dir():
-            raise DataError("unreadable", f"{path} is a folder: name a CSV or Parquet file")
-        with path.open("rb") as file:
-            magic = file.read(4)
+        if isinstance(path, ObjectPath):  # opened once: each look at it is a request
+            file = path.open("rb")
+            size, _ = file.seek(0, io.SEEK_END), file.seek(0)
+            magic, _ = file.read(4), file.seek(0)
+        else:
+            size = path.stat().st_size
+            if path.is_dir():
+                raise DataError("unreadable", f"{path} is a folder: name a CSV or Parquet file")
+            with path.open("rb") as file:
+                magic = file.read(4)
         if not magic:
             raise DataError("empty_file", f"{path} is empty (0 bytes): was it written to the end?")
-        far = isinstance(path, ObjectPath)
-        raw = pa.PythonFile(path.open("rb"), "r") if far else pa.OSFile(str(path), "rb")
+        raw = pa.PythonFile(file, "r") if isinstance(path, ObjectPath) else pa.OSFile(str(path), "rb")
     except FileNotFoundError:
         raise DataError("unreadable", f"{path} does not exist: check the path") from None
     except OSError as error:

@@ -13,7 +13,7 @@ from slack_bolt import Ack, App, Respond
 from slack_sdk import WebClient
 
 from bot.config import ModelSection
-from bot.labelling import unusable, waiting
+from bot.labelling import folder_name, unusable, waiting
 from bot.quarantine import Quarantine
 from bot.slack import ids, modals
 from bot.slack.answers import answer, beside, reference
@@ -314,7 +314,7 @@ def open_approval(
     services: Services, client: WebClient, trigger_id: str, model: ModelSection, incident: Incident | None
 ) -> None:
     """Open the form at once (a trigger lives three seconds), then fill it: counting rows may take a while."""
-    folder = "/".join(model.labeled.parts[-2:]) + "/"
+    folder = folder_name(model)
     loading = modals.working("Approve retrain", f"Looking for labelled files in `{folder}` …")
     opened = client.views_open(trigger_id=trigger_id, view=loading)
     champion = services.store.champion(model.name)

@@ -116,7 +116,7 @@ class Renderer:
             silence=self.store.silence(incident.model, self.now()),
             labelled=len(labelled),
             broken=self.store.broken_feed(incident.model),
-            labelled_folder=self._folder(incident.model),
+            labelled_folder=labelling.folder_name(model),
             label_column=model.label.column,
             baseline_rows=self._baseline_rows(batch),
             alert_cooldown=model.alert_cooldown,
@@ -277,10 +277,6 @@ class Renderer:
             return self.config.channel(self.config.model(model))
         except LookupError as error:
             raise UnsayableError(str(error)) from error
-
-    def _folder(self, model: str) -> str:
-        """The labelled folder as people know it: its last two parts."""
-        return "/".join(self.config.model(model).labeled.parts[-2:]) + "/"
 
     def _baseline_rows(self, batch: Batch) -> int | None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,11 +15,12 @@ from bot import labelling
 from bot.config import ConfigError, load
 from bot.inbox import Inbox, InboxFile, Unreadable
 from bot.listing import candidates, inbox_trouble, listing
-from bot.quarantine import Quarantine
+from bot.quarantine import Quarantine, folder_of
 from detectors import objects
 from detectors.digest import sha256_file
 from detectors.objects import ObjectPath
 from state.records import StateError
+from state.store import Store
 from tests.bot.conftest import CONFIGURATION
 from tests.s3 import S3, forget_connections, upload
 
@@ -34,10 +36,11 @@ def far(watched, bucket):
 
 def names(inbox: Inbox) -> list[str]:
     """What a scan finds; all of it is dealt with."""
-    found = list(inbox.finished())
-    for file in found:
+    found = []
+    for file in inbox.finished():
         inbox.done(file)
-    return [file.path.name for file in found]
+        found.append(file.path.name)
+    return found
 
 
 def test_new_objects_are_found_without_reading_the_old(s3: S3, bucket) -> None:
@@ -119,6 +122,110 @@ def test_a_store_that_is_away_loses_nothing(s3: S3, bucket, monkeypatch, caplog)
     assert names(inbox) == ["a.csv"]
 
 
+@pytest.fixture
+def refuse(monkeypatch) -> Callable[..., None]:
+    """`refuse(error, "a.csv", ...)`: what the store says when one of these is read."""
+    content = objects._content
+
+    def refuse(error: Exception, *names: str) -> None:
+        def answer(path: ObjectPath, state: objects.ObjectStat) -> bytes:
+            if path.name in names:
+                raise objects._said(path, error)
+            return content(path, state)
+
+        monkeypatch.setattr(objects, "_content", answer)
+
+    return refuse
+
+
+def test_an_object_that_is_not_answered_for_holds_up_no_other(s3: S3, bucket, refuse) -> None:
+    s3.fill(bucket, (f"in/{name}.csv" for name in "abcdefg"))
+    inbox = Inbox(bucket / "in")
+    refuse(ConnectionResetError("cut"), "a.csv", "b.csv", "d.csv")
+    assert names(inbox) == ["c.csv", "e.csv", "f.csv", "g.csv"]
+    assert names(inbox) == [], "three in a row: the store is away"
+    refuse(ConnectionResetError("cut"), "a.csv", "d.csv")
+    assert names(inbox) == ["b.csv"]
+
+
+def test_an_object_that_can_never_be_read_is_said(s3: S3, bucket, refuse) -> None:
+    s3.fill(bucket, ["in/a.csv", "in/b.csv"])
+    refuse(OSError(22, "The KMS key of this object was deleted"), "a.csv")
+    bad, good = Inbox(bucket / "in").finished()
+    assert isinstance(bad, Unreadable)
+    assert (bad.kind, "The KMS key of this object was deleted" in bad.reason) == ("unreadable", True)
+    assert isinstance(good, InboxFile)
+
+
+def test_any_name_that_a_store_allows_is_read(bucket) -> None:
+    keys = ("a::b.csv", "c [1].csv", "d#e%20f.csv", "ä ö.csv")
+    for key in keys:
+        (bucket / "in" / "[prod] net::flow" / key).write_bytes(b"a\n1\n")
+    for where in ("in/[prod] net::flow", "in/*/*.csv"):
+        assert sorted(names(Inbox(bucket / where))) == sorted(keys)
+
+
+def test_a_pattern_at_the_root_of_a_bucket_does_not_find_what_was_set_aside(watched, bucket) -> None:
+    model = watched.model.model_copy(update={"inbox": bucket / "*" / "*" / "*.csv"})
+    (folder_of(model) / "a.csv").write_bytes(b"a\n1\n")
+    (bucket / "in" / "day1" / "b.csv").write_bytes(b"a\n1\n")
+    assert str(folder_of(model)) == f"{bucket}/quarantine/netflow"
+    assert [path.name for path in candidates(model.inbox)] == ["b.csv"]
+
+
+Restart = Callable[[str], Inbox]
+
+
+@pytest.fixture
+def restart(bucket, tmp_path: Path) -> Iterator[Restart]:
+    """`restart("in")`: the inbox as a new process finds it, on a state file that stays."""
+    with Store(tmp_path / "state.db") as store:
+        yield lambda where: Inbox(bucket / where, memory=store.dealt_with("m"))
+
+
+@pytest.mark.parametrize("where", ["in", "in/*.csv", "in/**"])
+def test_what_was_dealt_with_is_known_after_a_restart(s3: S3, bucket, restart: Restart, where: str) -> None:
+    s3.fill(bucket, (f"in/{name}.csv" for name in "abc"))
+    assert names(restart(where)) == ["a.csv", "b.csv", "c.csv"]
+    (bucket / "in" / "b.csv").write_bytes(b"a\n2\n")
+    s3.asked.clear()
+    assert names(restart(where)) == ["b.csv"]
+    assert s3.read() == [f"GET /{bucket.name}/in/b.csv"]
+    restart(where).forget(f"{bucket}/in/c.csv")
+    assert names(restart(where)) == ["c.csv"]
+
+
+@pytest.mark.parametrize("where", ["in", "in/*.csv", "in/**", "*/*.csv"])
+def test_what_has_gone_is_forgotten_but_not_what_a_store_does_not_show(
+    s3: S3, bucket, restart: Restart, monkeypatch, where: str
+) -> None:
+    s3.fill(bucket, (f"in/{name}.csv" for name in "abc"))
+    names(restart(where))
+    memory = restart(where).memory
+    assert memory is not None
+
+    with monkeypatch.context() as patched:
+        _away_from_now_on(patched)
+        assert names(restart(where)) == []
+    forget_connections()
+    with s3.strict():
+        assert names(restart(where)) == []
+    elsewhere = Inbox(ObjectPath(f"s3://nobody-has-this/{where}"), memory=memory)
+    assert names(elsewhere) == []
+    assert "there is no bucket" in inbox_trouble(elsewhere.where)
+    assert len(memory.load()) == 3
+
+    (bucket / "in" / "a.csv").unlink()
+    s3.asked.clear()
+    assert names(restart(where)) == []
+    assert all("list-type=2" in line for line in s3.asked), "a listing that has answered is not doubted"
+    assert sorted(memory.load()) == [f"{bucket}/in/b.csv", f"{bucket}/in/c.csv"]
+    for name in "bc":
+        (bucket / "in" / f"{name}.csv").unlink()
+    assert names(restart(where)) == []
+    assert memory.load() == {}
+
+
 def _away_from_now_on(patched: pytest.MonkeyPatch) -> None:
     patched.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     forget_connections()
@@ -187,7 +294,10 @@ def test_a_batch_in_a_bucket_is_set_aside_and_comes_back(watched, far, traffic) 
         ward.put(far, replace(store.batch(batch.id), path=str(path)), "U0ANNA")
 
 
-def test_labelled_objects_wait_and_are_looked_at_again_after_a_refusal(far, watched, traffic) -> None:
+def test_labelled_objects_wait_and_are_looked_at_again_after_a_refusal(
+    far, watched, traffic, monkeypatch
+) -> None:
+    monkeypatch.setattr(labelling, "RELIST", 0.0)
     path = upload(traffic.labelled, far.labeled)
     with pytest.MonkeyPatch.context() as patched:
         said = objects._said(path, PermissionError("Access Denied"))
@@ -203,6 +313,60 @@ def test_labelled_objects_wait_and_are_looked_at_again_after_a_refusal(far, watc
     assert file.data_file().path == str(path)
     assert file.sha256 == sha256_file(traffic.labelled)
     assert [f.sha256 for f in labelling.waiting(far, watched.app.store, read=False)] == [file.sha256]
+
+
+def test_labelled_objects_are_listed_once_a_minute_whoever_asks(
+    s3: S3, far, watched, traffic, monkeypatch
+) -> None:
+    upload(traffic.labelled, far.labeled)
+    store, now = watched.app.store, [1000.0]
+    monkeypatch.setattr(labelling, "monotonic", lambda: now[0])
+    assert len(labelling.waiting(far, store)) == 1
+    (far.labeled / "more.csv").write_bytes(traffic.labelled.read_bytes().replace(b"\n", b"\r\n"))
+    s3.asked.clear()
+    now[0] += labelling.RELIST - 1
+    assert len(labelling.waiting(far, store)) == 1
+    assert s3.asked == []
+    other = far.model_copy(update={"label": far.label.model_copy(update={"column": "Flow Duration"})})
+    assert len(labelling.waiting(other, store)) == 2, "another column of the same files"
+    now[0] += 1
+    assert len(labelling.waiting(far, store)) == 2
+
+
+def test_labelled_objects_still_wait_while_a_store_is_away(
+    s3: S3, far, watched, traffic, monkeypatch
+) -> None:
+    monkeypatch.setattr(labelling, "RELIST", 0.0)
+    upload(traffic.labelled, far.labeled)
+    store = watched.app.store
+    assert len(labelling.waiting(far, store)) == 1
+    with monkeypatch.context() as patched:
+        _away_from_now_on(patched)
+        assert len(labelling.waiting(far, store)) == len(labelling.waiting(far, store, read=False)) == 1
+    forget_connections()
+    (far.labeled / "labelled.csv").unlink()
+    assert labelling.waiting(far, store) == ()
+    assert labelling.folder_name(far) == f"{far.labeled}/"
+    assert labelling.folder_name(watched.model) == f"{watched.folder.name}/labeled/"
+
+
+def test_a_new_object_costs_few_requests(s3: S3, watched, far, traffic) -> None:
+    upload(traffic.stable, far.inbox)
+    labelling.waiting(far, watched.app.store)
+    s3.asked.clear()
+    watched.app.monitoring.scan(far, Inbox(far.inbox))
+    looks = [line for line in s3.asked if line.startswith("HEAD ")]
+    assert (len(looks), len(s3.asked)) == (6, 6 + 1 + 1), "six looks, one reading, one listing"
+
+
+def test_a_held_batch_whose_extra_has_gone_ends_no_scan(watched, traffic, monkeypatch) -> None:
+    monitoring, store, model = watched.app.monitoring, watched.app.store, watched.model
+    watched.drop(traffic.stable)
+    (batch,) = monitoring.scan(model, watched.inbox())
+    held = replace(batch, path="s3://b/in/a.csv", policy_sha="an older one")
+    monkeypatch.setattr(store, "held", lambda _: (held,))
+    monkeypatch.setattr(objects, "find_spec", lambda _: None)
+    assert monitoring.scan(model, watched.inbox()) == []
 
 
 def test_a_configuration_names_buckets(tmp_path: Path, s3: S3) -> None:

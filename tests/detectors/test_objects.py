@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import gzip
 import re
+import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -24,6 +28,19 @@ from tests.s3 import S3, forget_connections, upload
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Objects of some kilobytes are read as large ones are: block by block."""
     monkeypatch.setattr(objects, "_BLOCK", 4096)
+
+
+@pytest.fixture
+def patch_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, object], None]]:
+    """Replaces a method of s3fs: a client binds them once, so no other client may be used before or after."""
+    from s3fs import S3FileSystem
+
+    def patch(name: str, method: object) -> None:
+        monkeypatch.setattr(S3FileSystem, name, method)
+        forget_connections()
+
+    yield patch
+    forget_connections()
 
 
 def files(folder: Path, frame: pd.DataFrame) -> list[Path]:
@@ -120,6 +137,63 @@ def _read_until(far: ObjectPath, requests: int) -> str | None:
     return None
 
 
+def test_one_block_that_does_not_come_is_asked_for_again(bucket, small_blocks, monkeypatch) -> None:
+    from s3fs.core import S3File
+
+    fetch, cut = S3File._fetch_range, iter(range(1))
+
+    def cut_once(*words: object) -> object:
+        if next(cut, None) is not None:
+            raise ConnectionResetError("the line is cut")
+        return fetch(*words)
+
+    far = bucket / "a.csv"
+    far.write_bytes(b"a,b\n" + b"1,2\n" * 10_000)
+    monkeypatch.setattr(S3File, "_fetch_range", cut_once)
+    assert len(read_frame(far)) == 10_000
+    assert next(cut, None) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "kind"),
+    [
+        ("SlowDown", 503, "away"),
+        ("InternalError", 500, "away"),
+        ("SomethingNew", 502, "away"),
+        ("Throttling", 400, "away"),
+        ("TooManyRequests", 429, "away"),
+        ("AccessDenied", 403, "denied"),
+        ("InvalidRequest", 400, "unreadable"),
+        ("SomethingNew", 400, "unreadable"),
+    ],
+)
+def test_only_what_a_later_request_may_get_is_away(code, status, kind) -> None:
+    from botocore.exceptions import ClientError
+    from s3fs.errors import translate_boto_error
+
+    answer = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    said = objects._said(ObjectPath("s3://b/a.csv"), translate_boto_error(ClientError(answer, "GetObject")))
+    assert isinstance(said, DataError)
+    assert said.kind == kind
+
+
+def test_a_store_that_accepts_and_never_answers_is_given_up(s3: S3, patch_store, monkeypatch) -> None:
+    asked = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def accept() -> None:
+            with suppress(OSError):  # it is closed
+                while True:
+                    asked.append(server.accept())
+
+        threading.Thread(target=accept, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
+        patch_store("read_timeout", 0.2)
+        with pytest.raises(DataError, match="cannot be reached now") as said:
+            ObjectPath("s3://b/in").listing()
+    assert (said.value.kind, len(asked)) == ("away", 2)
+
+
 def test_no_permission_no_credentials_and_no_network_are_told_apart(s3: S3, bucket, monkeypatch) -> None:
     far = bucket / "a.csv"
     far.write_bytes(b"a,b\n1,2\n")
@@ -161,6 +235,53 @@ def test_a_move_has_one_whole_object_at_every_moment(bucket, monkeypatch) -> Non
     assert (far.exists(), aside.exists()) == (True, False)
     far.move(aside)
     assert (far.exists(), aside.read_bytes()) == (False, b"a,b\n1,2\n")
+
+
+def test_a_delete_whose_answer_is_lost_loses_no_object(bucket, monkeypatch, patch_store) -> None:
+    from s3fs import S3FileSystem
+
+    far, aside = bucket / "in" / "a.csv", bucket / "aside" / "a.csv"
+    delete, stat = S3FileSystem._rm_file, ObjectPath.stat
+
+    async def deleted_in_silence(store: S3FileSystem, key: str, **words: object) -> None:
+        await delete(store, key, **words)
+        raise TimeoutError
+
+    async def not_deleted(*_: object, **__: object) -> None:
+        monkeypatch.setattr(ObjectPath, "stat", away)
+        raise TimeoutError
+
+    def away(path: ObjectPath) -> None:
+        raise DataError("away", "nobody answers")
+
+    far.write_bytes(b"a,b\n1,2\n")
+    patch_store("_rm_file", deleted_in_silence)
+    far.move(aside)
+    assert (far.exists(), aside.read_bytes()) == (False, b"a,b\n1,2\n")
+
+    far.write_bytes(b"a,b\n3,4\n")
+    patch_store("_rm_file", not_deleted)
+    with pytest.raises(DataError, match="nobody answers"):
+        far.move(aside)
+    monkeypatch.setattr(ObjectPath, "stat", stat)
+    assert far.read_bytes() == aside.read_bytes() == b"a,b\n3,4\n"
+
+
+def test_a_copy_is_kept_when_the_object_has_gone_meanwhile(bucket, patch_store) -> None:
+    from s3fs import S3FileSystem
+
+    far, aside = bucket / "in" / "a.csv", bucket / "aside" / "a.csv"
+    far.write_bytes(b"a,b\n1,2\n")
+    copy = S3FileSystem._cp_file
+
+    async def somebody_deletes(store: S3FileSystem, key: str, *words: object) -> None:
+        await copy(store, key, *words)
+        await store._rm_file(key)
+
+    patch_store("_cp_file", somebody_deletes)
+    with pytest.raises(FileNotFoundError):
+        far.move(aside)
+    assert aside.read_bytes() == b"a,b\n1,2\n"
 
 
 def test_an_object_that_was_replaced_while_it_was_moved_is_kept(bucket, monkeypatch) -> None:

@@ -188,6 +188,7 @@ class Site:
         """Start the bot, and wait until Slack can reach it."""
         self.app.close()
         labelling._looked.clear()  # what a new process would not know
+        labelling._listed.clear()
         self.app = Application.load(self.config_path)
         slack = self.slack
         url = self.api_url or slack.api_url

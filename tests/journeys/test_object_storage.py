@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from bot import labelling
 from bot.workspace import Workspace
 from detectors.objects import ObjectPath
 from state.records import Trained
@@ -37,8 +40,9 @@ class BucketSite(Site):
 
 
 def test_from_a_drifted_object_to_the_way_back(
-    s3: S3, bucket: ObjectPath, embedded: Workspace, tmp_path: Path
+    s3: S3, bucket: ObjectPath, embedded: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(labelling, "RELIST", 0.0)  # nobody waits a minute for the labels to be seen
     places = {"inbox": f"{bucket}/inbox/{MODEL}", "labeled": f"{bucket}/labeled/{MODEL}"}
     config = f'baselines = "{bucket}/baselines"\n{configuration(model=places)}'
     (tmp_path / "template").mkdir()
