@@ -7,7 +7,8 @@ The map of the house, from the edge inwards (imports run in this order only):
 - `monitoring`, `retraining`, `evaluating`, `status`, `labelling`, `quarantine`, `feedback`, `tuning`, `drilling`: the
   use cases. `creep`, `estimates`, `backtest`: what they look up in the past.
 - `text_report`, `sentences`, `…_text`: words.
-- `inbox`, `jobs`: files that are finished; a training as plain JSON. `isolation`: detectors of others in a process.
+- `listing`, `inbox`, `jobs`: what lies there, what of it is finished and new; a training as plain JSON. `isolation`:
+  detectors of others in a process.
 - `engine`: where a batch is counted and a forest grows, here or on a Dask cluster.
 - `alerting`, `authorization`: pure rules. `config`, `plugins`: settings and what they name.
 - `workspace`: an embedded Slack for the demo and the tests; it knows nothing of the product.

@@ -5,8 +5,9 @@ Pure measurement: knows nothing of Slack, SQLite or MLflow, and imports nothing 
 The map of the house, from the file inwards:
 
 - `location`, `objects`: where a file lies, here or in an object store. `source` (`csv_source`, `textfile`,
-  `parquet_source`, `chunks`, `columns`, `cells`): a file as columns; `parts`: a folder of them; `errors`: why not.
-- `profile`, `batch_profile`, `sample`, `codes`: what is kept of them.
+  `parquet_source`, `chunks`, `columns`, `cells`): a file as columns; `parts`: a folder of them; `digest`: which bytes;
+  `errors`: why not.
+- `profile`, `batch_profile`, `tally`, `sample`, `codes`: what is kept of them.
 - `baseline`, `packing`, `variation`, `table`, `track_record`: what a model version is compared with, and its file.
 - `base`: what a detector is. `psi`, `ks`, `chi_square`, `jensen_shannon`, `wasserstein`, `missing_share`,
   `unseen_category`, `out_of_range`: single features. `domain_classifier`, `correlation`: all together. `creep`: batch
