@@ -22,7 +22,12 @@ _SCORE = ("feature", "detector", "statistic", "effect", "p_value", "severity", "
 
 # Of batches on which people have spoken, or may still decide, everything is kept.
 _OLD = f"""
-WITH spoken AS (
+SELECT id FROM batches AS b
+WHERE state = 'checked' AND rolled_up = 0 AND checked_at < ? AND quarantine IS NULL
+AND NOT (held = 1 AND reported_at IS NULL)
+AND NOT EXISTS (SELECT 1 FROM incident_batches m JOIN incidents i ON i.id = m.incident_id
+    WHERE m.batch_id = b.id AND i.closed_at IS NULL)
+AND id NOT IN (
     SELECT same.id FROM feedback f
     LEFT JOIN incident_batches m ON m.incident_id = f.incident_id
     JOIN batches own ON own.id = coalesce(f.batch_id, m.batch_id)
@@ -34,12 +39,6 @@ WITH spoken AS (
     JOIN batches same ON same.model = own.model AND same.sha256 = own.sha256
     WHERE r.state = 'promoted'
 )
-SELECT id FROM batches AS b
-WHERE state = 'checked' AND rolled_up = 0 AND checked_at < ? AND quarantine IS NULL
-AND NOT (held = 1 AND reported_at IS NULL)
-AND NOT EXISTS (SELECT 1 FROM incident_batches m JOIN incidents i ON i.id = m.incident_id
-    WHERE m.batch_id = b.id AND i.closed_at IS NULL)
-AND id NOT IN spoken
 AND id < (SELECT n.id FROM batches AS n WHERE n.model = b.model AND n.state = 'checked' AND n.quarantine IS NULL
     ORDER BY n.id DESC LIMIT 1 OFFSET {IN_FULL - 1})
 {{among}}
