@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from detectors.baseline import Baseline
 from detectors.cells import some_names
 from detectors.chunks import Advance, Chunk, in_order, judge_malformed
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 _CELLS = 5_000_000  # of the sample, which is held in memory
 _LEAST_SAMPLE = 1_000
+_TOGETHER = 1 << 21  # cells that are counted at once
 
 
 def profile_batch(
@@ -153,17 +156,18 @@ def _count(
     grids = [part.grid for part in numbers]
     tally, invalid, seen = Tally.empty(grids), Counter[str](), [part.empty() for part in words]
 
-    def count(chunk: Chunk) -> tuple[Tally, list[FeatureProfile]]:
+    def count(group: list[Chunk]) -> tuple[Tally, list[FeatureProfile]]:
         return (
-            Tally.of(grids, [chunk.numeric[part.name] for part in numbers]),
-            [part.summarize(chunk.categorical[part.name]) for part in words],
+            Tally.of(grids, [_joined([chunk.numeric[part.name] for chunk in group]) for part in numbers]),
+            [part.summarize(_joined([chunk.categorical[part.name] for chunk in group])) for part in words],
         )
 
     def sampled() -> Iterator[Callable[[], tuple[Tally, list[FeatureProfile]]]]:
-        for chunk in chunks:
-            sampler.add(chunk.rows, chunk.numeric, chunk.categorical)
-            invalid.update(chunk.invalid)
-            yield partial(count, chunk)
+        for group in _groups(chunks, max(1, _TOGETHER // len(parts))):
+            for chunk in group:
+                sampler.add(chunk.rows, chunk.numeric, chunk.categorical)
+                invalid.update(chunk.invalid)
+            yield partial(count, group)
 
     for more, words_of in in_order(sampled()):
         tally.add(more)
@@ -172,3 +176,19 @@ def _count(
     for part, fields in zip(numbers, tally.fields(), strict=True):
         found[part.name] = replace(part, invalid=invalid[part.name], **fields)
     return found
+
+
+def _groups(chunks: Iterable[Chunk], rows: int) -> Iterator[list[Chunk]]:
+    """Chunks that have so many rows together: to look up a feature's grid costs the same for few as for many."""
+    group: list[Chunk] = []
+    for chunk in chunks:
+        group.append(chunk)
+        if sum(one.rows for one in group) >= rows:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _joined(columns: list[np.ndarray]) -> np.ndarray:
+    return columns[0] if len(columns) == 1 else np.concatenate(columns)

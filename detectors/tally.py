@@ -116,7 +116,11 @@ class Tally:
 def _counts(grid: np.ndarray, ordered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Values < and <= each grid point: the longer of both is searched for the shorter."""
     if len(grid) <= len(ordered):
-        return ordered.searchsorted(grid, "left"), ordered.searchsorted(grid, "right")
+        at_most = ordered.searchsorted(grid, "right")
+        met = ordered[at_most - 1] == grid  # most points of a continuous feature are met by no value
+        below = at_most.copy()
+        below[met] = ordered.searchsorted(grid[met], "left")
+        return below, at_most
     slots = len(grid) + 1
     below = np.bincount(grid.searchsorted(ordered, "right"), minlength=slots)
     at_most = np.bincount(grid.searchsorted(ordered, "left"), minlength=slots)
