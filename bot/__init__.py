@@ -6,11 +6,11 @@ The map of the house, from the edge inwards (imports run in this order only):
 - `slack`: what people see and press. `scheduler`: when scans run. `worker`: the training process.
 - `monitoring`, `retraining`, `evaluating`, `status`, `labelling`, `quarantine`, `feedback`, `tuning`, `drilling`: the
   use cases. `creep`, `estimates`, `backtest`: what they look up in the past.
-- `text_report`, `sentences`, `…_text`: words.
+- `text_report`, `sentences`, `…_text`, `progress`: words.
 - `listing`, `inbox`, `jobs`: what lies there, what of it is finished and new; a training as plain JSON. `isolation`:
-  detectors of others in a process.
+  detectors of others in a process (`detector_child`).
 - `engine`: where a batch is counted and a forest grows, here or on a Dask cluster.
-- `alerting`, `authorization`: pure rules. `config`, `plugins`: settings and what they name.
+- `alerting`, `authorization`: pure rules. `config`, `template`, `plugins`, `times`: settings and what they name.
 - `workspace`: an embedded Slack for the demo and the tests; it knows nothing of the product.
 
 Below lie `state` (what is remembered), `trainers` (how a model is made) and `detectors` (what is measured).

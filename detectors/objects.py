@@ -210,7 +210,7 @@ class ObjectPath:
             raise
         try:
             self.unlink()
-        except Exception:
+        except (OSError, DataError):
             # it may have been deleted, and only the answer was lost; a look that fails keeps both
             if self._is(before):
                 target.unlink(missing_ok=True)

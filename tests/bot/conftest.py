@@ -253,3 +253,12 @@ def trained(trained_once: Trained, tmp_path: Path) -> Trained:
     folder = tmp_path / "project"
     shutil.copytree(trained_once.folder, folder)
     return Trained(folder, folder / FILE_NAME, trained_once.printed)
+
+
+def deal(inbox: Inbox) -> list[str]:
+    """Deal with all that is offered."""
+    found = []
+    for file in inbox.finished():
+        inbox.done(file)
+        found.append(file.path.name)
+    return found

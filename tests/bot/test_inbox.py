@@ -19,6 +19,7 @@ from detectors.digest import sha256_file
 from detectors.errors import DataError
 from state.records import StateError
 from state.store import Store
+from tests.bot.conftest import deal
 
 
 def names(found: list[InboxFile | Unreadable]) -> list[str]:
@@ -189,15 +190,6 @@ def restart(tmp_path: Path) -> Iterator[Restart]:
     (tmp_path / "inbox").mkdir()
     with Store(tmp_path / "state.db") as store:
         yield lambda: Inbox(tmp_path / "inbox", settle=0, memory=store.dealt_with("m"))
-
-
-def deal(inbox: Inbox) -> list[str]:
-    """Deal with all that is offered."""
-    found = []
-    for file in inbox.finished():
-        inbox.done(file)
-        found.append(file.path.name)
-    return found
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from detectors.digest import sha256_file
 from detectors.objects import ObjectPath
 from state.records import StateError
 from state.store import Store
-from tests.bot.conftest import CONFIGURATION
+from tests.bot.conftest import CONFIGURATION, deal
 from tests.s3 import S3, forget_connections, upload
 
 MANY = 3_000
@@ -34,15 +34,6 @@ def far(watched, bucket):
     return watched.model.model_copy(update=places)
 
 
-def names(inbox: Inbox) -> list[str]:
-    """What a scan finds; all of it is dealt with."""
-    found = []
-    for file in inbox.finished():
-        inbox.done(file)
-        found.append(file.path.name)
-    return found
-
-
 def test_new_objects_are_found_without_reading_the_old(s3: S3, bucket) -> None:
     inbox = Inbox(bucket / "in")
     s3.fill(bucket, (f"in/{number:05}.csv" for number in range(MANY)))
@@ -50,11 +41,11 @@ def test_new_objects_are_found_without_reading_the_old(s3: S3, bucket) -> None:
     for file in listing(inbox.where) or ():
         inbox.done(InboxFile(ObjectPath(file.path), "", file.stamp, datetime.now(UTC)))
     assert len(s3.asked) == MANY // 1000, "a request for each thousand"
-    assert names(inbox) == []
+    assert deal(inbox) == []
     assert s3.read() == []
     (bucket / "in" / "new.csv").write_bytes(b"a\n1\n")
     (bucket / "in" / "00007.csv").write_bytes(b"a\n8\n")
-    assert sorted(names(inbox)) == ["00007.csv", "new.csv"]
+    assert sorted(deal(inbox)) == ["00007.csv", "new.csv"]
     assert sorted(s3.read()) == [f"GET /{bucket.name}/in/00007.csv", f"GET /{bucket.name}/in/new.csv"]
 
 
@@ -92,7 +83,7 @@ def test_an_object_that_changes_while_it_is_hashed_waits_for_the_next_scan(bucke
 
     with monkeypatch.context() as patched:
         patched.setattr(ObjectPath, "open", replaced_after)
-        assert names(inbox) == []
+        assert deal(inbox) == []
     (found,) = inbox.finished()
     assert isinstance(found, InboxFile)
     assert found.sha256 == sha256_file(path)
@@ -110,16 +101,16 @@ def test_a_store_that_is_away_loses_nothing(s3: S3, bucket, monkeypatch, caplog)
 
     with monkeypatch.context() as patched:  # between the listing and the reading
         patched.setattr(ObjectPath, "stat", away_before)
-        assert names(inbox) == []
+        assert deal(inbox) == []
     forget_connections()
     assert "left for the next scan" in caplog.text
     with monkeypatch.context() as patched:
         _away_from_now_on(patched)
-        assert names(inbox) == []
+        assert deal(inbox) == []
         assert "cannot be reached now" in inbox_trouble(bucket / "in")
     assert "nothing is found there" in caplog.text
     forget_connections()
-    assert names(inbox) == ["a.csv"]
+    assert deal(inbox) == ["a.csv"]
 
 
 @pytest.fixture
@@ -142,10 +133,10 @@ def test_an_object_that_is_not_answered_for_holds_up_no_other(s3: S3, bucket, re
     s3.fill(bucket, (f"in/{name}.csv" for name in "abcdefg"))
     inbox = Inbox(bucket / "in")
     refuse(ConnectionResetError("cut"), "a.csv", "b.csv", "d.csv")
-    assert names(inbox) == ["c.csv", "e.csv", "f.csv", "g.csv"]
-    assert names(inbox) == [], "three in a row: the store is away"
+    assert deal(inbox) == ["c.csv", "e.csv", "f.csv", "g.csv"]
+    assert deal(inbox) == [], "three in a row: the store is away"
     refuse(ConnectionResetError("cut"), "a.csv", "d.csv")
-    assert names(inbox) == ["b.csv"]
+    assert deal(inbox) == ["b.csv"]
 
 
 def test_an_object_that_can_never_be_read_is_said(s3: S3, bucket, refuse) -> None:
@@ -162,7 +153,7 @@ def test_any_name_that_a_store_allows_is_read(bucket) -> None:
     for key in keys:
         (bucket / "in" / "[prod] net::flow" / key).write_bytes(b"a\n1\n")
     for where in ("in/[prod] net::flow", "in/*/*.csv"):
-        assert sorted(names(Inbox(bucket / where))) == sorted(keys)
+        assert sorted(deal(Inbox(bucket / where))) == sorted(keys)
 
 
 def test_a_pattern_at_the_root_of_a_bucket_does_not_find_what_was_set_aside(watched, bucket) -> None:
@@ -186,13 +177,13 @@ def restart(bucket, tmp_path: Path) -> Iterator[Restart]:
 @pytest.mark.parametrize("where", ["in", "in/*.csv", "in/**"])
 def test_what_was_dealt_with_is_known_after_a_restart(s3: S3, bucket, restart: Restart, where: str) -> None:
     s3.fill(bucket, (f"in/{name}.csv" for name in "abc"))
-    assert names(restart(where)) == ["a.csv", "b.csv", "c.csv"]
+    assert deal(restart(where)) == ["a.csv", "b.csv", "c.csv"]
     (bucket / "in" / "b.csv").write_bytes(b"a\n2\n")
     s3.asked.clear()
-    assert names(restart(where)) == ["b.csv"]
+    assert deal(restart(where)) == ["b.csv"]
     assert s3.read() == [f"GET /{bucket.name}/in/b.csv"]
     restart(where).forget(f"{bucket}/in/c.csv")
-    assert names(restart(where)) == ["c.csv"]
+    assert deal(restart(where)) == ["c.csv"]
 
 
 @pytest.mark.parametrize("where", ["in", "in/*.csv", "in/**", "*/*.csv"])
@@ -200,29 +191,29 @@ def test_what_has_gone_is_forgotten_but_not_what_a_store_does_not_show(
     s3: S3, bucket, restart: Restart, monkeypatch, where: str
 ) -> None:
     s3.fill(bucket, (f"in/{name}.csv" for name in "abc"))
-    names(restart(where))
+    deal(restart(where))
     memory = restart(where).memory
     assert memory is not None
 
     with monkeypatch.context() as patched:
         _away_from_now_on(patched)
-        assert names(restart(where)) == []
+        assert deal(restart(where)) == []
     forget_connections()
     with s3.strict():
-        assert names(restart(where)) == []
+        assert deal(restart(where)) == []
     elsewhere = Inbox(ObjectPath(f"s3://nobody-has-this/{where}"), memory=memory)
-    assert names(elsewhere) == []
+    assert deal(elsewhere) == []
     assert "there is no bucket" in inbox_trouble(elsewhere.where)
     assert len(memory.load()) == 3
 
     (bucket / "in" / "a.csv").unlink()
     s3.asked.clear()
-    assert names(restart(where)) == []
+    assert deal(restart(where)) == []
     assert all("list-type=2" in line for line in s3.asked), "a listing that has answered is not doubted"
     assert sorted(memory.load()) == [f"{bucket}/in/b.csv", f"{bucket}/in/c.csv"]
     for name in "bc":
         (bucket / "in" / f"{name}.csv").unlink()
-    assert names(restart(where)) == []
+    assert deal(restart(where)) == []
     assert memory.load() == {}
 
 
