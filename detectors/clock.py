@@ -10,6 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
+_TICKS_PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}  # the units a pandas column can have
 _MOST_ROWS = 10_000
 _LEAST_DATES = 0.9  # share of the values that must be dates
 _GLANCE = 200  # values that are looked at first: reading 10,000 ids as dates takes a second
@@ -43,13 +44,16 @@ def seconds(column: pd.Series) -> np.ndarray:
     """Dates as seconds since 1970, UTC, float64, shape (rows,); NaN where a cell holds none."""
     import pandas as pd
 
-    if pd.api.types.is_datetime64_any_dtype(column.dtype):
-        dates = pd.Series(column)
-        dates = dates.dt.tz_convert("UTC") if dates.dt.tz is not None else dates.dt.tz_localize("UTC")
-    else:
-        dates = pd.to_datetime(column, errors="coerce", format="mixed", utc=True)
-    epoch = pd.Timestamp(0, tz="UTC")
-    values: np.ndarray = (dates - epoch).dt.total_seconds().to_numpy(np.float64)
+    dates = pd.Series(column)
+    if not pd.api.types.is_datetime64_any_dtype(dates.dtype):
+        dates = pd.to_datetime(dates, errors="coerce", format="mixed", utc=True)
+    if dates.dt.tz is not None:
+        dates = dates.dt.tz_convert(None)
+    moments = dates.to_numpy()
+    # the unit stays what it is: the year 9999 ("no end yet") is no number of nanoseconds
+    unit, _ = np.datetime_data(moments.dtype)
+    values: np.ndarray = moments.astype(np.int64) / _TICKS_PER_SECOND[unit]
+    values[np.isnat(moments)] = np.nan
     return values
 
 

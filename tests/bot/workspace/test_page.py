@@ -201,7 +201,7 @@ def test_a_mention_is_completed(open_page: Any, anna: Person) -> None:
     box.press("Tab")
     box.press_sequentially("!")
     box.press("Enter")
-    page.locator(".mention").get_by_text("@DriftCatcher").wait_for()
+    page.get_by_role("article").locator(".mention").get_by_text("@DriftCatcher").wait_for()
     assert anna.messages("ml-alerts")[0]["text"] == "hello <@U0EMBEDBOT> !"
 
 
