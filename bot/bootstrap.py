@@ -86,9 +86,9 @@ class Application:
         self.engine = DaskEngine(config.cluster) if config.cluster else None
 
     @classmethod
-    def load(cls, path: Path) -> Application:
-        """Read the configuration and open the state file."""
-        return cls(configuration.load(path))
+    def load(cls, path: Path, *, plugins: bool = True) -> Application:
+        """Read the configuration and open the state file; without `plugins` for what only tells and moves nothing."""
+        return cls(configuration.load(path, plugins=plugins))
 
     # Each use case is loaded when it is asked for: `status` shall not wait for what reads files.
 

@@ -87,13 +87,13 @@ def cli(context: click.Context, config_path: str | None, verbose: bool) -> None:
             logging.getLogger(chatty).setLevel(logging.ERROR)
 
 
-def _application(context: click.Context) -> Application:
+def _application(context: click.Context, *, plugins: bool = True) -> Application:
     from bot import config
     from bot.bootstrap import Application
     from state.records import StateError
 
     try:
-        application = Application.load(config.find(context.obj))
+        application = Application.load(config.find(context.obj), plugins=plugins)
     except StateError as error:  # a state file that cannot be opened is a wrong set-up, not a refusal
         raise click.ClickException(str(error)) from error
     context.call_on_close(application.close)
@@ -528,7 +528,7 @@ def status(context: click.Context, model_name: str | None, as_json: bool) -> Non
     from bot.listing import inbox_trouble
     from bot.times import utc_now
 
-    application = _application(context)
+    application = _application(context, plugins=False)
     models = [_model(application, model_name)] if model_name else application.config.models
     read = [statuses.read(model, application.store, utc_now(), look=True) for model in models]
     if as_json:
@@ -781,6 +781,8 @@ def _refuse(text: str) -> NoReturn:
 
 def main() -> None:
     """The console script: known errors become one clear line and their exit status."""
+    # pydantic would look for plug-ins of its own in every installed package, at every start
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from bot.config import ConfigError
     from bot.plugins import PluginError
     from detectors.errors import DataError

@@ -24,6 +24,7 @@ from pydantic import (
     Field,
     PlainValidator,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -33,12 +34,13 @@ from bot.times import interval_or_cron, parse_duration
 from detectors.base import AnyDetector
 from detectors.errors import DataError
 from detectors.location import Location, is_url, location
+from detectors.metrics import Thresholds
 from detectors.objects import ObjectPath
-from detectors.performance import Thresholds
 from detectors.policy import FeaturePolicy, Policy
 from trainers.base import Gate, LabelSpec, Trainer
 
 FILE_NAME = "driftcatcher.toml"
+_WITHOUT_PLUGINS = {"plugins": False}
 
 
 class ConfigError(Exception):
@@ -178,7 +180,9 @@ class ModelSection(_Section):
 
     @field_validator("detectors")
     @classmethod
-    def _detectors(cls, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    def _detectors(cls, value: dict[str, dict[str, Any]], info: ValidationInfo) -> dict[str, dict[str, Any]]:
+        if info.context == _WITHOUT_PLUGINS:
+            return value
         problems = []
         for name, params in value.items():
             try:
@@ -191,7 +195,9 @@ class ModelSection(_Section):
 
     @field_validator("trainer")
     @classmethod
-    def _trainer(cls, value: dict[str, Any]) -> dict[str, Any]:
+    def _trainer(cls, value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        if info.context == _WITHOUT_PLUGINS:
+            return value
         try:
             _make_trainer(value)
         except PluginError as error:
@@ -368,8 +374,13 @@ def find(path: str | None) -> Path:
     return Path(path or os.environ.get("DRIFTCATCHER_CONFIG") or FILE_NAME).expanduser().resolve()
 
 
-def load(path: Path) -> Config:
-    """Read and check the configuration. ConfigError lists every problem with its key and what would be right."""
+def load(path: Path, *, plugins: bool = True) -> Config:
+    """Read and check the configuration. ConfigError lists every problem with its key and what would be right.
+
+    Args:
+        plugins: detectors and trainers are made with their parameters; False for what asks none of them, since
+            to load them takes longer than to show a status.
+    """
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
@@ -379,7 +390,8 @@ def load(path: Path) -> Config:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(str(path), [f"is not valid TOML: {error}"]) from error
     try:
-        return Config.model_validate(_with_absolute_paths(raw, path.parent))
+        context = None if plugins else _WITHOUT_PLUGINS
+        return Config.model_validate(_with_absolute_paths(raw, path.parent), context=context)
     except ValidationError as error:
         raise ConfigError(str(path), [_problem(e) for e in error.errors()]) from error
 

@@ -21,10 +21,11 @@ from detectors.degradation import Degradation, Reference, degradation
 from detectors.diagnosis import Diagnosis, diagnose
 from detectors.digest import sha256_file
 from detectors.errors import DataError
-from detectors.intervals import Interval, binary_intervals, class_intervals
+from detectors.intervals import binary_intervals, class_intervals
 from detectors.labelled_predictions import LabelledPredictions, Naming, read_labelled
 from detectors.location import Location
-from detectors.performance import Metrics, breaches, evaluate
+from detectors.metrics import Interval, Metrics
+from detectors.performance import breaches, evaluate
 from detectors.segments import Segment, segments
 from state.records import Batch, PerformanceRecord, StateError, Trained
 from state.store import Store

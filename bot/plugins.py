@@ -9,11 +9,13 @@ import inspect
 import typing
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from detectors.base import AnyDetector, Detector, TableDetector
 from trainers.base import Trainer
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 DETECTORS = "driftcatcher.detectors"
 TRAINERS = "driftcatcher.trainers"
@@ -27,7 +29,20 @@ class PluginError(Exception):
 def known(group: str) -> Mapping[str, EntryPoint]:
     """The installed entry points of a group by name, sorted; found once: every check asks, each look reads a
     file of every installed package."""
+    from importlib.metadata import entry_points
+
     return {e.name: e for e in sorted(entry_points(group=group), key=lambda e: e.name)}
+
+
+@cache
+def _built_in(group: str) -> Mapping[str, EntryPoint]:
+    """Our own entry points, for which no other package is looked at."""
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    try:
+        return {e.name: e for e in distribution("driftcatcher").entry_points.select(group=group)}
+    except PackageNotFoundError:
+        return {}
 
 
 def _load_class(group: str, name: str) -> type:
@@ -36,7 +51,9 @@ def _load_class(group: str, name: str) -> type:
             module, _, attribute = name.partition(":")
             loaded = getattr(importlib.import_module(module), attribute)
         else:
-            points = known(group)
+            points = _built_in(group)
+            if name not in points:
+                points = known(group)
             if name not in points:
                 near = difflib.get_close_matches(name, points, n=1)
                 hint = f"; did you mean {near[0]}?" if near else ""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from detectors.attribution import Cause
-from detectors.estimated_performance import Estimate
-from detectors.report import DriftReport
+from detectors.report import Cause, DriftReport, Estimate
 
 BLIND = (
     "It cannot see labels that have changed their meaning (concept drift): only labels show that "

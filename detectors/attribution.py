@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from detectors.codes import ABOVE, BELOW, NO_CATEGORY, OTHER, QUANTILES, UNSEEN, CodedRows, quantile_edges
 from detectors.profile import FeatureProfile
 from detectors.psi import psi
+from detectors.report import Cause
 
 _TOGETHER = 0.7  # rank correlation, or Cramér's V of two categories, from which two features are one cause
 _MOST = 60  # drifted features that are grouped; each pair is looked at
@@ -18,23 +18,6 @@ _SEGMENT_SHARES = (0.03, 0.6)  # of the batch: less explains nothing, more is no
 _LEFT = 0.25  # of a drift may remain outside the segment that explains it
 _VALUES = 36  # more than the largest code
 _QUARTER = QUANTILES // 4
-
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """Features that moved together.
-
-    Attributes:
-        features: the leading one first.
-        contribution: share of the whole drift, weighted by importance to the model, in [0, 1].
-        segment: where it happens ('Protocol = "udp"'), empty where it is not in one place.
-        segment_share: share of the batch in that segment.
-    """
-
-    features: tuple[str, ...]
-    contribution: float
-    segment: str = ""
-    segment_share: float = 0.0
 
 
 def contributions(effects: Mapping[str, float], importance: Mapping[str, float]) -> dict[str, float]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detectors.performance import Thresholds, below
+from detectors.metrics import Thresholds
+from detectors.performance import below
 
 RATES = ("precision", "recall", "f1")
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from detectors.performance import Metrics, Thresholds
+from detectors.metrics import Metrics, Thresholds
 
 ALPHA = 0.01  # one-sided
 MATERIAL = 0.02  # a loss below two points is no harm

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from detectors.codes import ABOVE, BELOW, UNSEEN, CodedRows
+from detectors.report import Estimate
 
 if TYPE_CHECKING:
     from detectors.track_record import TrackRecord
@@ -16,55 +17,10 @@ if TYPE_CHECKING:
 LEAST_RECORD = 300  # rows of a track record below which nothing is estimated
 _Z = 1.959964  # of a 95 % interval
 _EDGE = 1e-6  # scores of exactly 0 and 1 have no logit
-_MOST_OUTSIDE = 0.10
 # What makes rows hard shows only partly in score and features: over synthetic champions with known truth the
 # accuracy moved up to 1.5 times as far as any form saw, in either direction.
 _UNSEEN_PART = 0.5
 _CHANCE = 0.005  # of rows that a domain classifier calls strange without reason
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """The estimated performance of the model on one unlabelled batch. Shares, 0.01 = one point.
-
-    It rests on the labels still meaning what they meant: concept drift cannot be seen in it.
-
-    Attributes:
-        accuracy: estimated; low / high: its 95 % interval.
-        reference: accuracy on the model's own hold-outs.
-        rows: rows of the batch that were scored.
-        outside: share of the batch where the training has next to no rows; nothing is estimated of it.
-        precision / recall: estimated, None where the model predicts no positives or none are expected.
-    """
-
-    accuracy: float
-    low: float
-    high: float
-    reference: float
-    rows: int
-    outside: float
-    precision: float | None = None
-    recall: float | None = None
-
-    @property
-    def loss(self) -> float:
-        """Points of accuracy lost, estimated; negative is a gain."""
-        return self.reference - self.accuracy
-
-    @property
-    def valid(self) -> bool:
-        """False where too much of the batch lies outside the training's experience."""
-        return self.outside <= _MOST_OUTSIDE
-
-    @property
-    def harmless(self) -> bool:
-        """No loss of 2 points, by an interval that excludes one even if all rows outside are predicted wrongly."""
-        return self.valid and self.low - self.outside > self.reference - 0.02
-
-    @property
-    def harm(self) -> bool:
-        """A loss above 2 points, with an interval that excludes none."""
-        return self.loss > 0.02 and self.high < self.reference
 
 
 def estimate(

@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 import numpy as np
 
 from detectors.class_metrics import RATES, ClassMetrics
-from detectors.performance import Metrics
+from detectors.metrics import Interval, Metrics
 
 LEVEL = 0.95
 RESAMPLES = 2_000
 _LEVELS = 2_048  # distinct scores that are resampled apart; beyond, neighbours go together
 _TOGETHER = 100  # resamples held at once
 _Z = 1.959964
-
-Method = Literal["Clopper-Pearson", "bootstrap", "Newcombe"]
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A 95 % interval, and how it was found."""
-
-    low: float
-    high: float
-    method: Method
 
 
 def clopper_pearson(hits: int, rows: int, level: float = LEVEL) -> Interval | None:

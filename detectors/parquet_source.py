@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from detectors.cells import unique_names
-from detectors.chunks import Advance, Chunk, Stream, chunk_of, to_pandas
+from detectors.chunks import Advance, Chunk, Stream, chunk_of, in_order, to_pandas
 from detectors.errors import DataError
 from detectors.location import Location
 from detectors.objects import ObjectPath
@@ -63,19 +64,26 @@ def parquet_stream(
     at = [i for i, c in enumerate(columns) if c in numeric or c in categorical]
     names = [columns[i] for i in at]
 
+    def read(file: Any) -> Iterator[Callable[[], Chunk]]:
+        total, size = file.metadata.num_rows, path.stat().st_size
+        rows = 0
+        for batch in file.iter_batches(_rows(len(at)), columns=[raw[i] for i in at]):
+            there = set(batch.schema.names)  # a batch keeps the file's order, and twins come together
+            place = {i: k for k, i in enumerate(i for i, name in enumerate(raw) if name in there)}
+            picked = pa.RecordBatch.from_arrays([batch.column(place[i]) for i in at], names=names)
+            rows += batch.num_rows
+            if progress is not None:
+                progress(size * rows // total, size)
+            yield (
+                partial(chunk_of, picked, names, names, numeric)
+                if at
+                else partial(Chunk, batch.num_rows, {}, {}, {})
+            )
+
     def chunks(found: Stream) -> Iterator[Chunk]:
         with _open_parquet(path) as file:
-            total, size = file.metadata.num_rows, path.stat().st_size
-            read = 0
             try:
-                for batch in file.iter_batches(_rows(len(at)), columns=[raw[i] for i in at]):
-                    there = set(batch.schema.names)  # a batch keeps the file's order, and twins come together
-                    place = {i: k for k, i in enumerate(i for i, name in enumerate(raw) if name in there)}
-                    picked = pa.RecordBatch.from_arrays([batch.column(place[i]) for i in at], names=names)
-                    read += batch.num_rows
-                    if progress is not None:
-                        progress(size * read // total, size)
-                    yield chunk_of(picked, names, names, numeric) if at else Chunk(batch.num_rows, {}, {}, {})
+                yield from in_order(read(file))  # the next are read while these become columns of numbers
             except (pa.ArrowException, OSError) as error:
                 raise DataError("truncated", f"{path} is damaged ({error}): write it again") from None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,49 +11,10 @@ import numpy as np
 from detectors.cells import category, number, some_names
 from detectors.errors import DataError
 from detectors.location import Location
+from detectors.metrics import Metrics, Thresholds
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-@dataclass(frozen=True, slots=True)
-class Metrics:
-    """Metrics of a binary classifier; a ratio whose denominator is zero is None, not zero.
-
-    Attributes:
-        rows: rows evaluated.
-        accuracy: share of right predictions.
-        precision: tp / (tp + fp).
-        recall: tp / (tp + fn).
-        f1: harmonic mean of both, 2 tp / (2 tp + fp + fn).
-        roc_auc: area under the ROC curve; None without probabilities or with one class only.
-        fpr / fnr: false positive rate fp / (fp + tn), false negative rate fn / (fn + tp).
-        tn / fp / fn / tp: the confusion matrix.
-    """
-
-    rows: int
-    accuracy: float | None
-    precision: float | None
-    recall: float | None
-    f1: float | None
-    roc_auc: float | None
-    fpr: float | None
-    fnr: float | None
-    tn: int
-    fp: int
-    fn: int
-    tp: int
-
-
-@dataclass(frozen=True, slots=True)
-class Thresholds:
-    """Limits that metrics are held against; None asks nothing."""
-
-    min_accuracy: float | None = 0.90
-    min_precision: float | None = 0.85
-    min_recall: float | None = 0.85
-    max_fpr: float | None = 0.10
-    max_fnr: float | None = 0.05
 
 
 def evaluate(y_true: np.ndarray, y_pred: np.ndarray, y_prob: np.ndarray | None = None) -> Metrics:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from detectors.report import Recommendation, Verdict
 
 if TYPE_CHECKING:
-    from detectors.estimated_performance import Estimate
     from detectors.policy import Policy
+    from detectors.report import Estimate
 
 _NOTICEABLE = 0.01
 

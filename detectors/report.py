@@ -11,9 +11,6 @@ from detectors.cells import some_names
 if TYPE_CHECKING:
     import pandas as pd
 
-    from detectors.attribution import Cause
-    from detectors.estimated_performance import Estimate
-
 Verdict = Literal["stable", "warning", "drift", "insufficient_data", "broken_feed"]
 Recommendation = Literal["none", "investigate", "label", "retrain"]
 Severity = Literal["none", "moderate", "significant"]
@@ -21,6 +18,7 @@ FaultKind = Literal[
     "missing_column", "renamed_column", "shifted_columns", "wrong_type", "no_values", "frozen", "unit",
     "duplicates", "clock",
 ]  # fmt: skip
+_MOST_OUTSIDE = 0.10  # share of a batch outside the training from which an estimate is not valid
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +72,67 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
+class Cause:
+    """Features that moved together.
+
+    Attributes:
+        features: the leading one first.
+        contribution: share of the whole drift, weighted by importance to the model, in [0, 1].
+        segment: where it happens ('Protocol = "udp"'), empty where it is not in one place.
+        segment_share: share of the batch in that segment.
+    """
+
+    features: tuple[str, ...]
+    contribution: float
+    segment: str = ""
+    segment_share: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """The estimated performance of the model on one unlabelled batch. Shares, 0.01 = one point.
+
+    It rests on the labels still meaning what they meant: concept drift cannot be seen in it.
+
+    Attributes:
+        accuracy: estimated; low / high: its 95 % interval.
+        reference: accuracy on the model's own hold-outs.
+        rows: rows of the batch that were scored.
+        outside: share of the batch where the training has next to no rows; nothing is estimated of it.
+        precision / recall: estimated, None where the model predicts no positives or none are expected.
+    """
+
+    accuracy: float
+    low: float
+    high: float
+    reference: float
+    rows: int
+    outside: float
+    precision: float | None = None
+    recall: float | None = None
+
+    @property
+    def loss(self) -> float:
+        """Points of accuracy lost, estimated; negative is a gain."""
+        return self.reference - self.accuracy
+
+    @property
+    def valid(self) -> bool:
+        """False where too much of the batch lies outside the training's experience."""
+        return self.outside <= _MOST_OUTSIDE
+
+    @property
+    def harmless(self) -> bool:
+        """No loss of 2 points, by an interval that excludes one even if all rows outside are predicted wrongly."""
+        return self.valid and self.low - self.outside > self.reference - 0.02
+
+    @property
+    def harm(self) -> bool:
+        """A loss above 2 points, with an interval that excludes none."""
+        return self.loss > 0.02 and self.high < self.reference
+
+
+@dataclass(frozen=True, slots=True)
 class DriftReport:
     """The verdict on one batch against one baseline.
 
@@ -123,9 +182,6 @@ class DriftReport:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> DriftReport:
         """The inverse of `to_dict`, also after a round trip through JSON."""
-        from detectors.attribution import Cause
-        from detectors.estimated_performance import Estimate
-
         features = tuple(FeatureDrift(**f) for f in data["features"])
         lists = {k: tuple(data.get(k, ())) for k in ("errors", "notes", "unmeasured", "creeping")}
         causes = tuple(Cause(**{**c, "features": tuple(c["features"])}) for c in data.get("causes", ()))

@@ -13,7 +13,8 @@ from detectors.cells import some_names
 from detectors.columns import series_categories, series_numbers
 from detectors.degradation import ALPHA, MATERIAL, worse_than
 from detectors.errors import DataError
-from detectors.intervals import Interval, clopper_pearson
+from detectors.intervals import clopper_pearson
+from detectors.metrics import Interval
 
 if TYPE_CHECKING:
     import pandas as pd

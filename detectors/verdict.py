@@ -9,7 +9,7 @@ from statistics import median
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from detectors.attribution import Cause, causes, contributions
+from detectors.attribution import causes, contributions
 from detectors.base import AnyDetector, TableDetector
 from detectors.baseline import Baseline
 from detectors.codes import CodedRows, coded, shuffled_order
@@ -29,13 +29,13 @@ from detectors.policy import Policy
 from detectors.profile import FeatureProfile, Profile
 from detectors.psi import PSI
 from detectors.recommendation import recommend
-from detectors.report import DriftReport, FeatureDrift, Severity, Verdict
+from detectors.report import Cause, DriftReport, FeatureDrift, Severity, Verdict
 from detectors.track_record import PREDICTION
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from detectors.estimated_performance import Estimate
+    from detectors.report import Estimate
 
 _RANK: Mapping[Severity, int] = MappingProxyType({"none": 0, "moderate": 1, "significant": 2})
 _LAST = (PREDICTION, *JOINT)  # among what drifted: after the features that say why

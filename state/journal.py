@@ -10,7 +10,7 @@ from sqlite3 import Row
 from types import MappingProxyType
 from typing import Any
 
-from detectors.intervals import Interval
+from detectors.metrics import Interval
 from state.codec import moment, stamp, to_json
 from state.database import Database, of_model
 from state.records import Decision, PerformanceRecord, StateError

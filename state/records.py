@@ -11,7 +11,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Literal
 
-from detectors.intervals import Interval
+from detectors.metrics import Interval
 from detectors.report import DriftReport
 from trainers.base import DataFile, ModelVersion, RetrainOutcome
 

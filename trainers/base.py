@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 # At run time, because pydantic reads these dataclasses back from JSON and looks the name up here.
-from detectors.performance import Metrics
+from detectors.metrics import Metrics
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from trainers.base import Evaluation, Gate
 
 if TYPE_CHECKING:
-    from detectors.performance import Metrics
+    from detectors.metrics import Metrics
 
 _WORDS = {
     "accuracy": "accuracy",

@@ -333,7 +333,7 @@ def test_what_runs_often_loads_nothing_heavy(watch, traffic, command: str) -> No
     assert "bot.cli" in loaded
     heavy = {"mlflow", "slack_bolt", "slack_sdk", "sklearn", "matplotlib", "scipy.stats", "pandas"}
     if command == "status":
-        heavy |= {"pyarrow", "scipy", "asyncio"}  # half a second is all it has
+        heavy |= {"numpy", "pyarrow", "scipy", "asyncio"}  # half a second is all it has
     assert not loaded & heavy
 
 

@@ -149,3 +149,11 @@ def test_approvers_are_ids_and_not_names(tmp_path: Path) -> None:
     (found,) = problems(tmp_path, MINIMAL + 'approvers = ["@anna"]')
     assert found.startswith('models[0].approvers: "@anna" is no id')
     assert config(tmp_path, MINIMAL + 'approvers = ["U012AB", "S0TEAM"]').models[0].approvers
+
+
+def test_what_asks_no_plugin_does_not_load_any(tmp_path: Path) -> None:
+    path = tmp_path / "driftcatcher.toml"
+    path.write_text(MINIMAL + "\n[models.detectors.psy]\n")
+    with pytest.raises(ConfigError, match="did you mean psi"):
+        load(path)
+    assert load(path, plugins=False).model("fraud").detector_specs() == (("psy", {}),)

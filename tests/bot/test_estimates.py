@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from bot.estimates import comparable, estimates, estimates_line
-from detectors.estimated_performance import Estimate
-from detectors.report import DriftReport
+from detectors.report import DriftReport, Estimate
 from state.records import PerformanceRecord
 
 

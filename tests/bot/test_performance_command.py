@@ -14,8 +14,8 @@ import pytest
 
 from bot import status
 from bot.text_report import status_text
-from detectors.estimated_performance import Estimate
 from detectors.performance import evaluate
+from detectors.report import Estimate
 from tests.bot.conftest import crown, version_record
 from trainers.base import Evaluation, TrainingError
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors import Baseline
-from detectors.attribution import Cause, causes, contributions
+from detectors.attribution import causes, contributions
+from detectors.report import Cause
 from detectors.table import coded_frame
 
 

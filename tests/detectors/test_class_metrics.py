@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from detectors.class_metrics import class_breaches, evaluate_classes
-from detectors.performance import Thresholds
+from detectors.metrics import Thresholds
 
 NAMES = ("BENIGN", "DDoS", "PortScan", "Web")
 rows = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=60)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from detectors.codes import ABOVE, CodedRows
-from detectors.estimated_performance import Estimate, estimate
+from detectors.estimated_performance import estimate
+from detectors.report import Estimate
 from detectors.track_record import PREDICTION, TrackRecord, score_profile
 
 EASY, HARD = 0.95, 0.65  # chance of being right in the two halves of the world

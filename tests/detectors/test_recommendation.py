@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from detectors.estimated_performance import Estimate
 from detectors.policy import Policy
 from detectors.recommendation import recommend
+from detectors.report import Estimate
 
 FINE = Estimate(0.95, 0.94, 0.96, 0.95, 1000, 0.0)
 WORSE = Estimate(0.88, 0.86, 0.90, 0.95, 1000, 0.0)

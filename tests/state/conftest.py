@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from detectors.performance import Metrics
+from detectors.metrics import Metrics
 from detectors.report import DriftReport, FeatureDrift
 from state.records import Incident, Promotion, Retrain
 from state.store import Store

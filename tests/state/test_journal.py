@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from detectors.intervals import Interval
+from detectors.metrics import Interval
 from state.records import Decision, StateError
 
 

@@ -6,8 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from detectors.estimated_performance import Estimate
-from detectors.report import FeatureDrift
+from detectors.report import Estimate, FeatureDrift
 from state import rollup
 from state.rollup import ROLLED_UP
 from state.store import Store

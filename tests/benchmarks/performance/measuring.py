@@ -62,11 +62,13 @@ def run(
     """
     with tempfile.TemporaryDirectory() as made:
         result = Path(made) / "result.json"
+        # as a user has it, compiled modules are kept: without, our own are compiled anew by each process
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
         launcher = [sys.executable, "-I", "-S", str(_LAUNCH), str(result), ",".join(map(str, cpus))]
         done = subprocess.run(
             [*launcher, *command],
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**environment, "PYTHONPATH": str(ROOT)},
             capture_output=True,
             text=True,
             check=False,

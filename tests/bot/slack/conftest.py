@@ -13,7 +13,7 @@ import pytest
 
 from bot.status import ModelStatus
 from bot.workspace.limits import check_message, check_view
-from detectors.performance import Metrics
+from detectors.metrics import Metrics
 from detectors.report import DriftReport, FeatureDrift
 from state.records import Batch, Feedback, HistoryPoint, Incident, PerformanceRecord, Retrain, Silence
 from trainers.base import DataFile, Evaluation, ModelVersion, RetrainOutcome

@@ -7,7 +7,7 @@ from typing import Any
 from bot.slack.performance_blocks import performance_alert
 from bot.slack.status_blocks import status_blocks
 from detectors.diagnosis import diagnose
-from detectors.intervals import Interval
+from detectors.metrics import Interval
 
 FALL = {
     "accuracy": 0.88, "rows": 100, "reference": 0.95, "reference_rows": 2000, "p_value": 0.0004, "harm": True,
