@@ -496,11 +496,12 @@ def quarantine(context: click.Context, batch: str, model_name: str | None, relea
 
 
 @cli.command()
+@click.argument("version", type=int, required=False)
 @model_option
 @click.option("--why", default="", help="The reason, for the audit log.")
 @click.pass_context
-def rollback(context: click.Context, model_name: str | None, why: str) -> None:
-    """Make the previous champion the champion again, with its baseline."""
+def rollback(context: click.Context, version: int | None, model_name: str | None, why: str) -> None:
+    """Make an earlier VERSION the champion again, with its baseline; without one, the previous champion."""
     application = _application(context)
     model = _model(application, model_name)
     application.retraining.recover()
@@ -514,7 +515,7 @@ def rollback(context: click.Context, model_name: str | None, why: str) -> None:
         ),
         None,
     )
-    promotion = application.retraining.roll_back(model, _me(), why, retrain=last)
+    promotion = application.retraining.roll_back(model, _me(), why, retrain=last, to=version)
     click.echo(f"{model.name} version {promotion.version} is the champion again.")
 
 

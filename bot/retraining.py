@@ -13,6 +13,7 @@ from bot import labelling
 from bot.config import Config, ModelSection
 from bot.engine import on_cluster
 from bot.times import utc_now
+from detectors.digest import sha256_file
 from detectors.errors import DataError
 from detectors.location import Location, location
 from state.records import Batch, Promotion, Retrain, StateError
@@ -20,6 +21,7 @@ from state.store import Store
 from trainers.base import (
     DataFile,
     ModelRegistry,
+    ModelVersion,
     Progress,
     RetrainOutcome,
     TrainingError,
@@ -140,11 +142,21 @@ class Retraining:
         return kept
 
     def roll_back(
-        self, model: ModelSection, by: str, why: str = "", retrain: Retrain | None = None
+        self,
+        model: ModelSection,
+        by: str,
+        why: str = "",
+        retrain: Retrain | None = None,
+        to: int | None = None,
     ) -> Promotion:
-        """Make the previous champion the champion again, with its baseline."""
-        previous = self.store.previous_champion(model.name)
-        if previous is None:
+        """Make an earlier champion the champion again, with its baseline.
+
+        Args:
+            retrain: whose promotion is taken back; StateError where another version has come into use since.
+            to: the version; the previous champion if None.
+        """
+        target = self.store.previous_champion(model.name) if to is None else to
+        if target is None:
             raise StateError(f"{model.name} has no earlier version to go back to")
         champion = self.store.champion(model.name)
         if retrain is not None and (
@@ -153,7 +165,7 @@ class Retraining:
             or champion.record.version != retrain.outcome.version.version
         ):
             raise StateError("another version has become champion since; roll back from its own thread")
-        return self._move(model.name, previous, "roll_back", by, why)
+        return self._move(model.name, target, "roll_back", by, why)
 
     def train(
         self,
@@ -200,17 +212,7 @@ class Retraining:
     ) -> Promotion:
         """Intent first, then the alias, then the state: whatever dies between, `recover` ends it one way."""
         target = self.store.version(model, version)
-        try:
-            there = location(target.record.baseline_path).is_file()
-        except DataError as error:
-            raise StateError(
-                f"the baseline of {model} version {version}: {error}. Nothing was moved."
-            ) from error
-        if not there:
-            raise StateError(
-                f"the baseline of {model} version {version} is missing at {target.record.baseline_path}: "
-                f"nothing was moved. Download it from the MLflow run {target.record.run_id}."
-            )
+        _require_baseline(target.record)
         promotion = self.store.begin_promotion(
             model, version, kind, by, self.now(), why=why, only_first=only_first
         )
@@ -268,6 +270,20 @@ class Retraining:
             self.store.enqueue(
                 "incident", f"incident:{retrain.incident_id}:{key}", {}, retrain.incident_id, now
             )
+
+
+def _require_baseline(version: ModelVersion) -> None:
+    """A version comes into use with the baseline that was made with it, to the last bit, or not at all."""
+    whose = f"the baseline of {version.model} version {version.version}"
+    instead = f"nothing was moved. Download it from the MLflow run {version.run_id}."
+    try:
+        there = location(version.baseline_path)
+        if not there.is_file():
+            raise StateError(f"{whose} is missing at {there}: {instead}")
+        if version.baseline_sha256 and sha256_file(there) != version.baseline_sha256:
+            raise StateError(f"{whose} at {there} is not the file that was made with it: {instead}")
+    except (DataError, OSError) as error:
+        raise StateError(f"{whose}: {error}. Nothing was moved.") from error
 
 
 def _why(batch: Batch) -> str:

@@ -239,3 +239,9 @@ def m2026_11_28_scale(db: Database) -> None:
     db.execute("CREATE INDEX outbox_waiting ON outbox (state) WHERE state = 'pending'")
     for table, column in (("retrains", "state"), ("promotions", "state"), ("silences", "until")):
         db.table(table).create_index([column])
+
+
+@migrations()
+def m2026_11_28_roll_back(db: Database) -> None:
+    """Which version came into use again when a retrain was rolled back: not always the one before it."""
+    db.execute("ALTER TABLE retrains ADD COLUMN back_to INTEGER")

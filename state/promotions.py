@@ -14,7 +14,7 @@ from state import incidents, retrains, versions
 from state.codec import moment, stamp
 from state.database import Database
 from state.journal import note
-from state.records import INCIDENT_TRANSITIONS, AlreadyDecided, Promotion, Retrain, StateError
+from state.records import INCIDENT_TRANSITIONS, AlreadyDecided, Promotion, Retrain, StateError, Trained
 
 Kind = Literal["train", "promote", "roll_back"]
 _DONE = {"train": "trained", "promote": "promoted", "roll_back": "rolled back"}
@@ -41,8 +41,8 @@ class Promotions:
         """Write down that a version is about to become the champion.
 
         AlreadyDecided if somebody did so before. StateError for a promotion under way, an unknown version, a
-        challenger that was compared with another champion, or with `only_first` where there is a champion.
-        The retrain it belongs to is found by itself.
+        challenger that was compared with another champion, a roll-back to a version that was never in use or is newer
+        than the champion, or with `only_first` where there is a champion. The retrain it belongs to is found by itself.
         """
         with self._db.write():
             versions.load(self._db, model, version)
@@ -60,6 +60,8 @@ class Promotions:
                 _require_decidable(retrain, model, version, kind, current)
             if current == version:
                 raise StateError(f"version {version} of {model} is the champion already")
+            if kind == "roll_back":
+                _require_earlier(self._db, model, version, current)
             row = {
                 "model": model, "version": version, "previous": current, "kind": kind, "by": by,
                 "at": stamp(now), "state": "pending", "retrain_id": retrain_id, "why": why,
@@ -103,6 +105,17 @@ class Promotions:
             )
             return number
 
+    def past_champions(self, model: str) -> tuple[Trained, ...]:
+        """The versions that a roll-back may lead to, newest first: in use once, and older than the champion."""
+        with self._db.read():
+            rows = self._db.rows(
+                "SELECT version FROM promotions WHERE model = ? AND state = 'done' AND version < ?"
+                " GROUP BY version ORDER BY version DESC",
+                model,
+                versions.champion_of(self._db, model),
+            )
+            return tuple(versions.load(self._db, model, row["version"]) for row in rows)
+
     def _require_none_pending(self, model: str, version: int) -> None:
         row = versions.pending_promotion(self._db, model)
         if row is None:
@@ -145,9 +158,20 @@ def _require_decidable(retrain: Retrain, model: str, version: int, kind: Kind, c
         )
 
 
+def _require_earlier(db: Database, model: str, version: int, current: int | None) -> None:
+    """A roll-back leads to what was in use before; forward it goes by a promotion, which is judged."""
+    used = "SELECT 1 FROM promotions WHERE model = ? AND version = ? AND state = 'done'"
+    if db.value(used, model, version) is None:
+        raise StateError(f"version {version} of {model} was never in use: promote it instead")
+    if current is not None and version > current:
+        raise StateError(f"version {version} of {model} is newer than version {current}: promote it instead")
+
+
 def _settle(db: Database, promotion: Promotion, retrain_id: int, now: datetime) -> None:
     state = "promoted" if promotion.kind == "promote" else "rolled_back"
     incident_id = retrains.decide(db, retrain_id, state, promotion.by, now).incident_id
+    back_to = promotion.version if promotion.kind == "roll_back" else None
+    db.change("UPDATE retrains SET back_to = ? WHERE id = ?", back_to, retrain_id)
     if incident_id is None:
         return
     if promotion.kind == "roll_back":

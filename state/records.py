@@ -173,6 +173,7 @@ class Retrain:
     decided_by: str | None = None
     decided_at: datetime | None = None
     why: str = ""  # the approver's reason
+    back_to: int | None = None  # rolled back: the version in use since
 
 
 @dataclass(frozen=True, slots=True)

@@ -286,4 +286,5 @@ def _retrain(row: Row) -> Retrain:
         decided_by=row["decided_by"],
         decided_at=maybe(row["decided_at"]),
         why=row["why"],
+        back_to=row["back_to"],
     )

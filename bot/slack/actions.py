@@ -22,6 +22,7 @@ from bot.slack.incident_blocks import snooze_choice
 from bot.slack.services import Services
 from bot.slack.status_blocks import refusal
 from bot.slack.text import person, when
+from bot.slack.version_blocks import rolled_back_to
 from state.records import AlreadyDecided, CoolingDown, Incident, Retrain, StateError
 from trainers.base import TrainingError
 
@@ -54,6 +55,7 @@ def register(app: App, services: Services) -> None:
         ids.RETRAIN_PROMOTE: clicks.promote,
         ids.RETRAIN_KEEP: clicks.keep,
         ids.RETRAIN_ROLLBACK: clicks.roll_back,
+        ids.VERSION_ROLLBACK: clicks.roll_back_to,
     }
     for action_id, handler in handlers.items():
         app.action(action_id)(_listener(handler, services))
@@ -262,16 +264,34 @@ class Clicks:
             lambda: self.services.retraining.roll_back(model, body["user"]["id"], retrain=retrain),
         )
 
-    def _later(self, body: Body, client: WebClient, work: Callable[[], object]) -> None:
-        """Do slow work beside the listener; what goes wrong is told to the person in the thread."""
+    def roll_back_to(self, body: Body, client: WebClient) -> None:
+        """Make the chosen earlier version the champion again, if the one that was seen is in use still."""
+        name, version, seen = _value(body).rsplit(" ", 2)
+        model = self._permitted(body, client, name, "roll back")
+        champion, by = self.services.store.champion(name), body["user"]["id"]
+        if champion is None or champion.record.version != int(seen):
+            raise Refused("Another version has come into use since this was shown. Look again.")
+        self._later(
+            body,
+            client,
+            lambda: self.services.retraining.roll_back(model, by, to=int(version)),
+            rolled_back_to(name, int(version)),
+        )
+
+    def _later(
+        self, body: Body, client: WebClient, work: Callable[[], object], done: Message | None = None
+    ) -> None:
+        """Do slow work beside the listener; the person is told what went wrong in the thread, or that it is `done`."""
         channel, user = body["channel"]["id"], body["user"]["id"]
         thread = body.get("message", {}).get("thread_ts")
 
         def run() -> None:
+            said = done
             try:
                 work()
             except Exception as error:  # noqa: BLE001  logged by reference()
                 said = _refused(error) if isinstance(error, KNOWN) else refusal(reference(error))
+            if said is not None:
                 client.chat_postEphemeral(
                     channel=channel, user=user, thread_ts=thread, text=said.text, blocks=said.blocks
                 )

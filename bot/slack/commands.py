@@ -24,6 +24,7 @@ from bot.slack.blocks import Message, actions, button, section, without_tables
 from bot.slack.services import Services
 from bot.slack.status_blocks import help_blocks, history_blocks, refusal, status_blocks
 from bot.slack.text import escape, name
+from bot.slack.version_blocks import rollback_choice
 from detectors.digest import sha256_file
 from detectors.errors import DataError
 from detectors.location import Location
@@ -95,6 +96,7 @@ class Commands:
             "status": self.status,
             "history": self.history,
             "retrain": self.retrain_button,
+            "rollback": self.rollback,
             "help": self.help,
         }
         verb = words[0].lower() if words else "help"
@@ -188,6 +190,17 @@ class Commands:
         text = f"Retrain {name(model.name)} on its old and new labelled data?"
         press = button("Choose data and approve", ids.RETRAIN_OPEN, model.name, style="primary")
         tell(Message(f"Retrain {escape(model.name)}?", [section(text), actions(press)]))
+
+    def rollback(self, words: Sequence[str], tell: Tell) -> None:
+        """The earlier versions with a button each; who presses must be an approver."""
+        model = self._model(words[0] if words else None)
+        champion, past = (
+            self.services.monitoring.champion(model),
+            self.services.store.past_champions(model.name),
+        )
+        if not past:
+            raise Misunderstood(f"{model.name} has no earlier version to go back to.")
+        tell(rollback_choice(model.name, champion.record.version, past))
 
     def _model(self, wanted: str | None) -> ModelSection:
         try:

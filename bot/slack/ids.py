@@ -13,6 +13,7 @@ RETRAIN_OPEN = "retrain_open"
 RETRAIN_PROMOTE = "retrain_promote"
 RETRAIN_KEEP = "retrain_keep"
 RETRAIN_ROLLBACK = "retrain_rollback"
+VERSION_ROLLBACK = "version_rollback"
 
 ACTIONS = (
     INCIDENT_APPROVE,
@@ -26,6 +27,7 @@ ACTIONS = (
     RETRAIN_PROMOTE,
     RETRAIN_KEEP,
     RETRAIN_ROLLBACK,
+    VERSION_ROLLBACK,
 )
 
 APPROVE_VIEW = "approve_retrain"

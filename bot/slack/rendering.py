@@ -191,7 +191,9 @@ class Renderer:
         posts = self._result_again(retrain)
         if before := self.store.post_of(f"promoted:{retrain.id}"):
             posts.append(Post(before[0], self._promoted(retrain), edit_ts=before[1]))
-        message = retrains.rolled_back(retrain, retrain.champion_version, retrain.decided_by or "")
+        message = retrains.rolled_back(
+            retrain, retrain.back_to or retrain.champion_version, retrain.decided_by or ""
+        )
         return [*posts, Post(channel, message, thread_ts=thread)]
 
     def broken_feed(self, item: OutboxItem) -> list[Post]:

@@ -220,7 +220,7 @@ def outcome_line(retrain: Retrain) -> str:
     """What became of a retrain, in one line of mrkdwn; empty while nothing has."""
     new = retrain.outcome.version.version if retrain.outcome else None
     who = f" by {person(retrain.decided_by)}" if retrain.decided_by else ""
-    old = retrain.champion_version
+    old = retrain.back_to or retrain.champion_version
     return {
         "promoted": f"Version {new} was promoted{who}{_at(retrain)}.",
         "kept": f"Decided{who}{_at(retrain)}: version {new} is not promoted.",

@@ -177,6 +177,7 @@ HELP = (
     ("status [model]", "every model: version in use, last verdict, open incidents, what is snoozed"),
     ("retrain [model]", "choose labelled files and approve a retrain (approvers only)"),
     ("history [model]", "the last checks of a model"),
+    ("rollback [model]", "go back to an earlier version (approvers only)"),
     ("help", "this text"),
 )
 

@@ -61,9 +61,13 @@ def test_the_whole_journey(trained, traffic, run) -> None:
     after = run(folder, "check", traffic.drifted, "--json")
     assert after.json["baseline_version"] == "2", "the baseline moves with the model"
 
-    back = run(folder, "rollback", "--why", "only trying")
+    newer = run(folder, "rollback", 7)
+    assert (newer.code, newer.err) == (3, "refused: my-model has no version 7\n")
+    back = run(folder, "rollback", 1, "--why", "only trying")
     assert (back.code, back.out) == (0, "my-model version 1 is the champion again.\n")
     assert registry.alias("my-model", "champion") == 1
+    forward = run(folder, "rollback", 2)
+    assert (forward.code, "newer than version 1: promote it instead" in forward.err) == (3, True)
 
     status = run(folder, "status", "--json").json["models"][0]
     assert (status["champion_version"], status["last_check"]["verdict"]) == (1, after.json["verdict"])
