@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +38,7 @@ from trainers.base import (
 from trainers.code_version import code_version
 from trainers.dataset import TrainingData, build
 from trainers.judgement import MEASURED, Cell, matrix
+from trainers.matrix_plot import matrix_files
 from trainers.promotion import breaches, recommend
 from trainers.scoring import predicted
 from trainers.version_folder import VersionFolder
@@ -133,7 +136,8 @@ def retrain(
         + "\n".join(f"- {r}" for r in reasons),
     }
     metrics = {**_named("champion", before), **_named("challenger", after), **_of_eras(cells)}
-    version = _register(job, data, estimator, after, metrics, said)
+    drawn = partial(matrix_files, cells=cells, champion=f"v{champion.version}")
+    version = _register(job, data, estimator, after, metrics, said, drawn)
     counts = {"duplicates": data.duplicates, "conflicts": data.conflicts}
     return RetrainOutcome(
         before, after, version, recommendation, reasons, **counts, notes=data.notes, matrix=cells
@@ -228,12 +232,19 @@ def _register(
     evaluations: tuple[Evaluation, ...],
     metrics: Mapping[str, float],
     tags: Mapping[str, str],
+    drawn: Callable[..., tuple[Path, ...]] | None = None,
 ) -> ModelVersion:
-    """Baseline, run, registered version and alias: all of them or none."""
+    """Baseline, run, registered version and alias: all of them or none. `drawn` makes further files of the run."""
     job.progress("fitting the baseline of the new version")
     folder = VersionFolder(job.home, job.model, _baseline(job, data, estimator), estimator, job.baselines)
     code = code_version()
     job.progress("registering the new version")
+    drawings = tempfile.TemporaryDirectory()
+
+    def artifacts(version: int) -> tuple[Path, ...]:
+        more = drawn(Path(drawings.name), challenger=f"v{version}") if drawn else ()
+        return (*folder.write(version), *more)
+
     try:
         logged = job.registry.log_version(
             job.model,
@@ -243,7 +254,7 @@ def _register(
             metrics=metrics,
             tags={**tags, "driftcatcher.model": job.model, "driftcatcher.code": code},
             data=data.files,
-            artifacts=folder.write,
+            artifacts=artifacts,
             run_name=f"{job.kind} {job.model}",
             alias="challenger",
         )
@@ -251,6 +262,8 @@ def _register(
     except BaseException:
         folder.remove()
         raise
+    finally:
+        drawings.cleanup()
     return ModelVersion(
         model=job.model,
         version=logged.version,

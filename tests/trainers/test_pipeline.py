@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -213,6 +214,14 @@ def test_a_second_retrain_goes_on_from_the_first(first, scans, flows, csv, spec,
     logged = client(registry).get_run(third.version.run_id).data.metrics
     assert logged["era_1_holdout.challenger.recall"] == third.matrix[2].challenger.recall
     assert logged["era_1_holdout.gain.recall"] == third.matrix[2].differences["recall"].value
+    kept = client(registry).download_artifacts(third.version.run_id, "forgetting_matrix.json")
+    told = json.loads(Path(kept).read_text())
+    assert (told["champion"], told["challenger"]) == ("v2", "v3")
+    assert [(row["holdout"], row["rows"]) for row in told["holdouts"]] == [
+        (cell.holdout, cell.rows) for cell in third.matrix
+    ]
+    picture = client(registry).download_artifacts(third.version.run_id, "forgetting_matrix.png")
+    assert Path(picture).read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_retrain_without_a_gain_is_not_recommended(first, flows, csv, spec, registry, home):
