@@ -423,6 +423,7 @@ def _run(application: Application, approved: Retrain) -> Retrain:
 
 
 def _show_outcome(done: Retrain, promoted: bool) -> None:
+    from bot.matrix_text import matrix_lines
     from trainers.base import counted_rows
 
     outcome = done.outcome
@@ -435,6 +436,8 @@ def _show_outcome(done: Retrain, promoted: bool) -> None:
     for old, new in zip(outcome.champion, outcome.challenger, strict=True):
         click.echo(f"  {_metrics_line(f'champion,   {old.holdout} hold-out', old.rows, asdict(old.metrics))}")
         click.echo(f"  {_metrics_line(f'challenger, {new.holdout} hold-out', new.rows, asdict(new.metrics))}")
+    for line in matrix_lines(outcome.matrix) if outcome.matrix else ():
+        click.echo(f"  {line}")
     click.echo(f"Recommendation: {outcome.recommendation}.")
     for reason in outcome.reasons:
         click.echo(f"  {reason}")

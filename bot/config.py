@@ -124,6 +124,7 @@ class GateSection(_Section):
     min_recall: Fraction | None = 0.85
     max_fpr: Fraction | None = 0.10
     max_fnr: Fraction | None = 0.05
+    new: Literal["better", "not_worse"] = "better"
 
 
 class PerformanceSection(_Section):

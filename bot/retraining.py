@@ -116,6 +116,8 @@ class Retraining:
         with self.store.together():
             done = self.store.finish_retrain(retrain.id, outcome, self.now())
             self._say("retrain_finished", done)
+            if outcome.matrix:
+                self._say("retrain_matrix", done)
         return done
 
     def fail(self, retrain: Retrain, error: str) -> Retrain:

@@ -82,7 +82,8 @@ significant = 0.2
 use = "hist_gradient_boosting"    # or random_forest, logistic_regression, "package.module:Class"
 
 [models.gate]                     # what a new version must show before promotion is recommended
-max_loss_old = 0.01               # largest loss on the old hold-out: one point
+max_loss_old = 0.01               # largest loss on the old hold-out, and on that of any past era: one point
+# new = "not_worse"               # on new rows: no such loss is enough. Default "better": a gain that is hardly chance
 # min_accuracy = 0.90
 
 [models.performance]              # labelled predictions outside these bounds alert

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 # At run time, because pydantic reads these dataclasses back from JSON and looks the name up here.
 from detectors.metrics import Metrics
+from trainers.judgement import Cell
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,11 +37,15 @@ class TrainingError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
-    """A labelled file as it was used: absolute path, SHA-256 of its bytes, data rows."""
+    """A labelled file as it was used: absolute path, SHA-256 of its bytes, data rows.
+
+    `era` is 0 for base data, k for what came with the k-th retrain in the line of a version; a file keeps its first.
+    """
 
     path: str
     sha256: str
     rows: int
+    era: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +105,12 @@ class Gate:
     """The policy that recommends promotion or not; it never hides a number.
 
     Attributes:
-        max_loss_old: most that accuracy or recall on the old hold-out may lose (0.01 = one point).
+        max_loss_old: most that accuracy or recall on the old hold-out, and on that of any past era, may lose
+            (0.01 = one point).
         min_accuracy / min_precision / min_recall / max_fpr / max_fnr: asked of the challenger on every
             hold-out that has rows of the classes which the metric is about; None asks nothing.
+        new: "better" asks for a gain on the new hold-out that is hardly chance, "not_worse" for no loss there
+            beyond `max_loss_old`.
     """
 
     max_loss_old: float = 0.01
@@ -111,6 +119,7 @@ class Gate:
     min_recall: float | None = 0.85
     max_fpr: float | None = 0.10
     max_fnr: float | None = 0.05
+    new: Literal["better", "not_worse"] = "better"
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +195,8 @@ class RetrainOutcome:
         duplicates: rows of the new files that an earlier file already held (dropped).
         conflicts: new rows with the same features as a row that has the other label (kept).
         notes: what was read in a certain way on purpose, one plain sentence each.
+        matrix: both models on the old hold-out, that of each past era and the new one; empty in outcomes of
+            releases that did not measure it.
     """
 
     champion: tuple[Evaluation, ...]
@@ -196,6 +207,7 @@ class RetrainOutcome:
     duplicates: int = 0
     conflicts: int = 0
     notes: tuple[str, ...] = ()
+    matrix: tuple[Cell, ...] = ()
 
 
 @runtime_checkable

@@ -51,6 +51,8 @@ class TrainingData:
         periods: the period of each training row, where the specification names such a column.
         holdout_periods: the same for the rows of the hold-outs, one after the other.
         notes: what was read in a certain way on purpose, one sentence each.
+        train_eras: the era of each training row, see `DataFile`: that of the file which held it first.
+        holdout_eras: the same for each hold-out.
     """
 
     train_x: pd.DataFrame
@@ -64,6 +66,8 @@ class TrainingData:
     periods: pd.Series | None
     holdout_periods: pd.Series | None
     notes: tuple[str, ...]
+    train_eras: np.ndarray
+    holdout_eras: Mapping[Side, np.ndarray]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,8 @@ class _Table:
 class _Rows:
     """All rows of all files, duplicates gone; arrays of shape (rows,).
 
-    `keys` decide the side; `exact` hashes the features to the last bit; `new` is true for rows of new files.
+    `keys` decide the side; `exact` hashes the features to the last bit; `new` is true for rows of new files;
+    `eras` are those of the files that held the rows first.
     """
 
     features: pd.DataFrame
@@ -87,6 +92,7 @@ class _Rows:
     keys: np.ndarray
     exact: np.ndarray
     new: np.ndarray
+    eras: np.ndarray
     periods: pd.Series | None
     duplicates: int
     conflicts: int
@@ -121,7 +127,8 @@ def build(
     if not old:
         raise TrainingError("no base data was named: give at least one labelled file")
     olds = [_read(file, spec, f"{owner or 'the model'} was trained on it", progress) for file in old]
-    news = [_read(file, spec, "it was chosen", progress) for file in new]
+    era = 1 + max(table.file.era for table in olds)
+    news = [_read(file, spec, "it was chosen", progress, era) for file in new]
     notes = [note for table in olds + news for note in table.frame.attrs.get("notes", ())]
     champion = schema is not None
     if schema is None:
@@ -136,7 +143,10 @@ def build(
     return _split(rows, schema, olds, news, notes)
 
 
-def _read(file: Location | DataFile, spec: LabelSpec, since: str, progress: Progress) -> _Table:
+def _read(
+    file: Location | DataFile, spec: LabelSpec, since: str, progress: Progress, era: int | None = None
+) -> _Table:
+    """One file; without an `era` it has the one it was recorded with."""
     path = location(file.path if isinstance(file, DataFile) else file).absolute()
     if isinstance(file, DataFile) and not path.exists():
         raise TrainingError(f"{path} is gone since {since}: put the file back")
@@ -150,7 +160,9 @@ def _read(file: Location | DataFile, spec: LabelSpec, since: str, progress: Prog
     frame = read_frame(path, categorical=(*spec.categorical, spec.column))
     if sha256_file(path) != digest:
         raise TrainingError(f"{path} was written to while it was read: try again when it is complete")
-    return _Table(DataFile(str(path), digest, len(frame)), frame, read_labels(frame, spec, str(path)))
+    if era is None:
+        era = file.era if isinstance(file, DataFile) else 0
+    return _Table(DataFile(str(path), digest, len(frame), era), frame, read_labels(frame, spec, str(path)))
 
 
 def _join(
@@ -187,6 +199,7 @@ def _join(
         keys=row_keys(joined, schema)[~repeated],
         exact=exact[~repeated],
         new=is_new[~repeated],
+        eras=np.array([table.file.era for table in tables])[origin[~repeated]],
         periods=_periods(tables, spec, notes, ~repeated),
         duplicates=int((repeated & counted).sum()),
         conflicts=int(conflicting.sum()),
@@ -368,26 +381,36 @@ def _split(
         )
     # The model shall depend on which rows there are, not on how the files were sorted.
     order = np.lexsort((train_y, rows.exact[~held], rows.keys[~held]))
-    holdouts: dict[Side, tuple[pd.DataFrame, np.ndarray]] = {"old": rows.part(held & ~rows.new)}
+    sides: dict[Side, np.ndarray] = {"old": held & ~rows.new}
     if news:
         new_held = int((held & rows.new).sum())
         if new_held:
-            holdouts["new"] = rows.part(held & rows.new)
+            sides["new"] = held & rows.new
         if new_held < _FEW_ROWS:
             notes.append(f"only {new_held} new rows are on the hold-out side: what they say is uncertain")
     return TrainingData(
         train_x=train_x.iloc[order].reset_index(drop=True),
         train_y=train_y[order],
-        holdouts=holdouts,
+        holdouts={side: rows.part(mask) for side, mask in sides.items()},
         schema=schema,
-        files=tuple({table.file.sha256: table.file for table in reversed(olds + news)}.values())[::-1],
+        files=_each_once(olds + news),
         duplicates=rows.duplicates,
         conflicts=rows.conflicts,
         new_rows=int((rows.new & ~held).sum()),
         periods=None if rows.periods is None else rows.periods[~held].iloc[order].reset_index(drop=True),
         holdout_periods=_held_periods(rows, held),
         notes=tuple(dict.fromkeys(notes)),
+        train_eras=rows.eras[~held][order],
+        holdout_eras={side: rows.eras[mask] for side, mask in sides.items()},
     )
+
+
+def _each_once(tables: list[_Table]) -> tuple[DataFile, ...]:
+    """The files in the order in which they came, each content once, where and in the era it was first."""
+    first: dict[str, DataFile] = {}
+    for table in tables:
+        first.setdefault(table.file.sha256, table.file)
+    return tuple(first.values())
 
 
 def _held_periods(rows: _Rows, held: np.ndarray) -> pd.Series | None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,7 @@ import numpy as np
 from detectors.baseline import Baseline
 from detectors.codes import CodedRows
 from detectors.digest import sha256_file
-from detectors.location import Location
+from detectors.location import Location, location
 from detectors.performance import evaluate
 from detectors.table import reference_rows
 from detectors.track_record import measure
@@ -35,7 +37,9 @@ from trainers.base import (
 )
 from trainers.code_version import code_version
 from trainers.dataset import TrainingData, build
-from trainers.promotion import breaches, mcnemar, recommend
+from trainers.judgement import MEASURED, Cell, matrix
+from trainers.matrix_plot import matrix_files
+from trainers.promotion import breaches, recommend
 from trainers.scoring import predicted
 from trainers.version_folder import VersionFolder
 
@@ -119,10 +123,10 @@ def retrain(
     data = build(champion.data, new_files, spec, schema=schema, owner=owner, progress=progress)
     estimator = _fit(job, data)
     progress("measuring the current and the new model on the same hold-outs")
-    before, right_before = _evaluate(current, data, owner)
-    after, right_after = _evaluate(estimator, data, f"the new {trainer.name}")
-    p_new = mcnemar(right_before["new"], right_after["new"]) if "new" in data.holdouts else None
-    recommendation, reasons = recommend(before, after, gate, p_new=p_new)
+    before, said_before = _evaluate(current, data, owner)
+    after, said_after = _evaluate(estimator, data, f"the new {trainer.name}")
+    cells = _matrix(data, said_before, said_after)
+    recommendation, reasons = recommend(before, after, gate, matrix=cells)
     said = {
         **(tags or {}),
         "driftcatcher.kind": "retrain",
@@ -131,10 +135,13 @@ def retrain(
         "mlflow.note.content": f"Recommendation: {recommendation}.\n\n"
         + "\n".join(f"- {r}" for r in reasons),
     }
-    metrics = {**_named("champion", before), **_named("challenger", after)}
-    version = _register(job, data, estimator, after, metrics, said)
+    metrics = {**_named("champion", before), **_named("challenger", after), **_of_eras(cells)}
+    drawn = partial(matrix_files, cells=cells, champion=f"v{champion.version}")
+    version = _register(job, data, estimator, after, metrics, said, drawn)
     counts = {"duplicates": data.duplicates, "conflicts": data.conflicts}
-    return RetrainOutcome(before, after, version, recommendation, reasons, **counts, notes=data.notes)
+    return RetrainOutcome(
+        before, after, version, recommendation, reasons, **counts, notes=data.notes, matrix=cells
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,15 +179,26 @@ def _fit(job: _Job, data: TrainingData) -> Any:
 
 def _evaluate(
     estimator: Any, data: TrainingData, who: str
-) -> tuple[tuple[Evaluation, ...], dict[str, list[bool]]]:
-    """Metrics on each hold-out, old first, and for each of its rows whether the model is right."""
+) -> tuple[tuple[Evaluation, ...], dict[str, np.ndarray]]:
+    """Metrics on each hold-out, old first, and what the model says of each of its rows."""
     evaluations: list[Evaluation] = []
-    right: dict[str, list[bool]] = {}
+    said: dict[str, np.ndarray] = {}
     for side, (features, labels) in data.holdouts.items():
         guess, probability = predicted(estimator, features, who)
         evaluations.append(Evaluation(side, len(labels), evaluate(labels, guess, probability)))
-        right[side] = [bool(hit) for hit in guess == labels]
-    return tuple(evaluations), right
+        said[side] = guess
+    return tuple(evaluations), said
+
+
+def _matrix(
+    data: TrainingData, before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray]
+) -> tuple[Cell, ...]:
+    truth: dict[str, np.ndarray] = {side: labels for side, (_, labels) in data.holdouts.items()}
+    eras: dict[str, np.ndarray] = {side: own for side, own in data.holdout_eras.items()}  # noqa: C416  other keys
+    files: dict[int, list[str]] = {}
+    for file in data.files:
+        files.setdefault(file.era, []).append(location(file.path).name)
+    return matrix(truth, before, after, eras, files)
 
 
 def _named(who: str, evaluations: Sequence[Evaluation]) -> dict[str, float]:
@@ -193,6 +211,20 @@ def _named(who: str, evaluations: Sequence[Evaluation]) -> dict[str, float]:
     }
 
 
+def _of_eras(cells: Sequence[Cell]) -> dict[str, float]:
+    """The same for the hold-outs of past eras, and how many points each hold-out gained."""
+    found: dict[str, float] = {}
+    for cell in cells:
+        side = cell.holdout.replace(" ", "_")
+        if cell.holdout.startswith("era"):
+            for who, metrics in (("champion", cell.champion), ("challenger", cell.challenger)):
+                values = {name: getattr(metrics, name) for name in MEASURED}
+                found |= {f"{side}_holdout.{who}.{k}": float(v) for k, v in values.items() if v is not None}
+        found |= {f"{side}_holdout.gain.{name}": moved.value for name, moved in cell.differences.items()}
+        found[f"{side}_holdout.p_different"] = cell.p_value()
+    return found
+
+
 def _register(
     job: _Job,
     data: TrainingData,
@@ -200,12 +232,19 @@ def _register(
     evaluations: tuple[Evaluation, ...],
     metrics: Mapping[str, float],
     tags: Mapping[str, str],
+    drawn: Callable[..., tuple[Path, ...]] | None = None,
 ) -> ModelVersion:
-    """Baseline, run, registered version and alias: all of them or none."""
+    """Baseline, run, registered version and alias: all of them or none. `drawn` makes further files of the run."""
     job.progress("fitting the baseline of the new version")
     folder = VersionFolder(job.home, job.model, _baseline(job, data, estimator), estimator, job.baselines)
     code = code_version()
     job.progress("registering the new version")
+    drawings = tempfile.TemporaryDirectory()
+
+    def artifacts(version: int) -> tuple[Path, ...]:
+        more = drawn(Path(drawings.name), challenger=f"v{version}") if drawn else ()
+        return (*folder.write(version), *more)
+
     try:
         logged = job.registry.log_version(
             job.model,
@@ -215,7 +254,7 @@ def _register(
             metrics=metrics,
             tags={**tags, "driftcatcher.model": job.model, "driftcatcher.code": code},
             data=data.files,
-            artifacts=folder.write,
+            artifacts=artifacts,
             run_name=f"{job.kind} {job.model}",
             alias="challenger",
         )
@@ -223,6 +262,8 @@ def _register(
     except BaseException:
         folder.remove()
         raise
+    finally:
+        drawings.cleanup()
     return ModelVersion(
         model=job.model,
         version=logged.version,

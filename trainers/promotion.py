@@ -1,4 +1,13 @@
-"""The gate before promotion: pure. It recommends; it never hides a number, and it never promotes."""
+"""The gate before promotion: pure. It recommends; it never hides a number, and it never promotes.
+
+Which number decides a loss:
+
+- on the old hold-out as a whole the point estimate. It has most rows, and what it shows is what is risked;
+- on a single past era the point estimate *and* McNemar's exact one-sided test: the loss is more than allowed and
+  hardly chance. By the point estimate alone one unlucky row among thirty would block for ever, by the interval's
+  far end alone a small era always would. Four such rows or fewer can therefore never block, and it is said;
+- where the 95 % interval reaches a larger loss than is allowed, that is said and blocks nothing.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +15,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from trainers.base import Evaluation, Gate
+from trainers.judgement import Cell
 
 if TYPE_CHECKING:
     from detectors.metrics import Metrics
@@ -25,7 +35,7 @@ _LIMITS = (
     ("max_fpr", "fpr", -1),
     ("max_fnr", "fnr", -1),
 )
-_CHANCE = 0.05  # McNemar's p above which a gain is not shown
+CHANCE = 0.05  # McNemar's p above which a difference is not shown
 _ROUNDING = 1e-9  # 0.99 - 0.98 is a little more than 0.01
 
 
@@ -34,21 +44,25 @@ def recommend(
     challenger: Sequence[Evaluation],
     gate: Gate,
     *,
-    p_new: float | None = None,
+    matrix: Sequence[Cell] = (),
 ) -> tuple[Literal["promote", "keep"], tuple[str, ...]]:
     """Promote if the challenger is better on the new hold-out, forgot little of the old, and keeps limits.
 
     Args:
         champion / challenger: their evaluations on the same rows.
         gate: the policy.
-        p_new: probability of so large a gain on the new hold-out by chance (`mcnemar`); a gain at more than
-            0.05 is none. None where it is not known.
+        matrix: both on each hold-out (`trainers.judgement.matrix`): how sure each difference is, and what was
+            lost on each past era. A gain on the new rows with p above 0.05 is none.
 
     Returns:
         The recommendation and its reasons, the decisive ones first: what blocks, or else what is gained.
     """
-    gain, better = _gain(_on(champion, "new"), _on(challenger, "new"), p_new)
-    judged = [(better, gain), *_losses(_on(champion, "old"), _on(challenger, "old"), gate)]
+    cells = {cell.holdout: cell for cell in matrix}
+    judged = [
+        _gain(_on(champion, "new"), _on(challenger, "new"), cells.get("new"), gate),
+        *_losses(_on(champion, "old"), _on(challenger, "old"), cells.get("old"), gate),
+        *_forgotten([cell for cell in matrix if cell.holdout.startswith("era")], gate),
+    ]
     broken = breaches(challenger, gate)
     blocking = [reason for passed, reason in judged if not passed] + list(broken)
     passing = [reason for passed, reason in judged if passed]
@@ -90,43 +104,37 @@ def _measured(evaluations: Sequence[Evaluation], side: str, metric: str) -> floa
     return _value(counts, metric)
 
 
-def mcnemar(champion_right: Sequence[bool], challenger_right: Sequence[bool]) -> float:
-    """McNemar's exact one-sided p: how often chance alone would favour the challenger at least this much.
-
-    Of the rows on which exactly one of the two is right, without a difference each is right in half of them
-    (McNemar, Psychometrika 12, 1947; exact binomial form). No such row gives p = 1.
-    """
-    from scipy.stats import binomtest
-
-    pairs = list(zip(champion_right, challenger_right, strict=True))
-    gained = sum(bool(new and not old) for old, new in pairs)
-    lost = sum(bool(old and not new) for old, new in pairs)
-    return float(binomtest(gained, gained + lost, alternative="greater").pvalue) if gained + lost else 1.0
-
-
 def _gain(
-    champion: Evaluation | None, challenger: Evaluation | None, p_new: float | None
-) -> tuple[str, bool]:
+    champion: Evaluation | None, challenger: Evaluation | None, cell: Cell | None, gate: Gate
+) -> tuple[bool, str]:
     if champion is None or challenger is None:
-        return "there is no new hold-out, so no gain can be shown: label more new rows", False
+        return False, "there is no new hold-out, so no gain can be shown: label more new rows"
     before, after = champion.metrics.accuracy, challenger.metrics.accuracy
     if before is None or after is None:
-        return "accuracy on the new hold-out cannot be measured, so no gain can be shown", False
-    change = f"accuracy on the new hold-out {_change(before, after)} ({challenger.rows:,} rows"
-    change += ")" if p_new is None else f", p = {p_new:.2g}, McNemar's exact test)"
-    if after > before:
-        if p_new is None or p_new <= _CHANCE:
-            return change, True
-        return f"{change}: so small a gain can be chance; more labelled rows would tell", False
-    if before == 1:
-        return (
-            f"{change}: the current model gets every new row right already, there is nothing to gain",
-            False,
-        )
-    return f"{change}: no better than the current model", False
+        return False, "accuracy on the new hold-out cannot be measured, so no gain can be shown"
+    shown = f"accuracy on the new hold-out {_change(before, after)} ({challenger.rows:,} rows"
+    shown += ")" if cell is None else f"; {_told_interval(cell)}; {_p(cell.p_gain())})"
+    if after > before and (cell is None or cell.p_gain() <= CHANCE):
+        return True, shown
+    if cell is not None and cell.p_value() <= CHANCE and after < before:
+        verdict = "significantly worse than the current model"
+    elif after > before:
+        verdict = "no significant difference, so small a gain can be chance; more labelled rows would tell"
+    elif before == 1:
+        verdict = "the current model gets every new row right already, there is nothing to gain"
+    else:
+        verdict = "no significant difference, no better than the current model"
+    if gate.new == "better":
+        return False, f"{shown}: {verdict}"
+    if before - after > gate.max_loss_old + _ROUNDING or verdict.startswith("significantly"):
+        return False, f"{shown}: {verdict}, and the gate asks for one that is not worse"
+    return True, f"{shown}: {verdict}; the gate asks only that it is not worse"
 
 
-def _losses(champion: Evaluation | None, challenger: Evaluation | None, gate: Gate) -> list[tuple[bool, str]]:
+def _losses(
+    champion: Evaluation | None, challenger: Evaluation | None, cell: Cell | None, gate: Gate
+) -> list[tuple[bool, str]]:
+    """The old hold-out as a whole: the point estimate decides."""
     if champion is None or challenger is None:
         return [(False, "there is no old hold-out, so what the new model has forgotten cannot be seen")]
     judged = []
@@ -142,10 +150,62 @@ def _losses(champion: Evaluation | None, challenger: Evaluation | None, gate: Ga
         if loss > gate.max_loss_old + _ROUNDING:
             judged.append((False, f"{change}: a loss of {_points(loss)}, more than the {allowed} allowed"))
         elif loss > 0:
-            judged.append((True, f"{change}: a loss of {_points(loss)}, within the {allowed} allowed"))
+            said = f"{change}: a loss of {_points(loss)}, within the {allowed} allowed"
+            judged.append((True, said + _reach(cell, metric, gate)))
         else:
-            judged.append((True, f"{change}: nothing lost"))
+            judged.append((True, f"{change}: nothing lost{_reach(cell, metric, gate)}"))
     return judged
+
+
+def _forgotten(eras: Sequence[Cell], gate: Gate) -> list[tuple[bool, str]]:
+    """The hold-out of each past era: a loss counts that is more than allowed and hardly chance."""
+    judged, quiet = [], []
+    for cell in eras:
+        found = [_lost(cell, metric, gate) for metric in ("accuracy", "recall") if metric in cell.differences]
+        said = [one for one in found if one is not None]
+        judged += said
+        quiet += [] if said else [cell.holdout]
+    if quiet:
+        judged.append((True, f"{', '.join(quiet)}: no more lost than the gate allows"))
+    return judged
+
+
+def _lost(cell: Cell, metric: str, gate: Gate) -> tuple[bool, str] | None:
+    """What is to be said of a metric on a past era; None where no larger loss than allowed is in sight."""
+    before, after = _value(cell.champion, metric), _value(cell.challenger, metric)
+    if before is None or after is None:
+        return None
+    change = f"{metric} on the hold-out of {cell.holdout} {_change(before, after)}"
+    loss, allowed = before - after, _points(gate.max_loss_old)
+    if loss > gate.max_loss_old + _ROUNDING:
+        more = f"{change}: a loss of {_points(loss)}, more than the {allowed} allowed"
+        p = _p(cell.p_loss(metric))
+        if cell.p_loss(metric) <= CHANCE:
+            return False, f"{more} ({p})"
+        rows = cell.rows if metric == "accuracy" else cell.champion.tp + cell.champion.fn
+        return True, f"{more}, but on {rows:,} rows no significant difference ({p})"
+    reach = _reach(cell, metric, gate)
+    return (True, f"{change}{reach}") if reach else None
+
+
+def _reach(cell: Cell | None, metric: str, gate: Gate) -> str:
+    """That the interval holds a larger loss than is allowed; empty where it does not."""
+    moved = None if cell is None else cell.differences.get(metric)
+    if moved is None or -moved.low <= gate.max_loss_old + _ROUNDING:
+        return ""
+    return (
+        f"; its 95 % interval reaches a loss of {_points(-moved.low)}, so these rows do not rule out "
+        f"more than the {_points(gate.max_loss_old)} allowed"
+    )
+
+
+def _told_interval(cell: Cell) -> str:
+    moved = cell.differences["accuracy"]
+    return f"{100 * moved.value:+.1f} points, 95 % interval {100 * moved.low:+.1f} to {100 * moved.high:+.1f}"
+
+
+def _p(p: float) -> str:
+    return f"p = {p:.2g}, McNemar's exact test"
 
 
 def _change(before: float, after: float) -> str:

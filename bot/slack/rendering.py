@@ -162,6 +162,31 @@ class Renderer:
         channel, thread = self._root(retrain)
         return [Post(channel, retrains.retrain_finished(retrain, retrain.outcome), thread_ts=thread)]
 
+    def retrain_matrix(self, item: OutboxItem) -> list[Post]:
+        """Both versions on every hold-out, as a table and a picture."""
+        from bot.slack.matrix_blocks import matrix_message
+        from trainers.matrix_plot import in_words, matrix_plot
+
+        retrain = self._retrain(item)
+        outcome = retrain.outcome
+        if outcome is None or not outcome.matrix:
+            raise UnsayableError(f"retrain {retrain.id} has no matrix")
+        channel, thread = self._root(retrain)
+        told = Post(channel, matrix_message(retrain, outcome), thread_ts=thread)
+        names = f"v{retrain.champion_version}", f"v{outcome.version.version}"
+        try:
+            png = matrix_plot(outcome.matrix, *names)
+        except Exception:
+            log.exception("the picture of the matrix is left out")
+            return [told]
+        file = File(
+            f"retrain{retrain.id}-matrix.png",
+            "What each version knows",
+            in_words(outcome.matrix, *names),
+            png,
+        )
+        return [told, Post(channel, Message("The same as a picture", []), thread_ts=thread, files=(file,))]
+
     def retrain_failed(self, item: OutboxItem) -> list[Post]:
         """Why the retrain came to nothing."""
         retrain = self._retrain(item)
@@ -299,6 +324,7 @@ _KINDS: dict[str, Callable[[Renderer, OutboxItem], list[Post]]] = {
     "details": Renderer.details,
     "retrain_started": Renderer.retrain_started,
     "retrain_finished": Renderer.retrain_finished,
+    "retrain_matrix": Renderer.retrain_matrix,
     "retrain_failed": Renderer.retrain_failed,
     "promoted": Renderer.promoted,
     "kept": Renderer.kept,

@@ -54,6 +54,29 @@ def test_a_labelled_file_given_again_under_other_names_changes_nothing(flows, cs
         pd.testing.assert_frame_equal(once.holdouts[side][0], thrice.holdouts[side][0])
 
 
+def test_a_row_belongs_to_the_era_of_the_file_that_first_held_it(flows, csv, spec):
+    base, scans = csv(flows(300), "base.csv"), csv(flows(200, ("scan",), seed=1), "scans.csv")
+    first = build([base], [scans], spec)
+    assert [file.era for file in first.files] == [0, 1]
+    assert set(first.train_eras) == {0, 1}
+    assert {side: set(eras) for side, eras in first.holdout_eras.items()} == {"old": {0}, "new": {1}}
+    # The third era brings the scans again, shuffled, under another name, and rows of its own.
+    again = pd.concat([pd.read_csv(scans), flows(150, seed=7)]).sample(frac=1, random_state=2)
+    second = build(first.files, [csv(again, "again.csv")], spec, schema=first.schema)
+    assert [file.era for file in second.files] == [0, 1, 2]
+    held = {side: np.bincount(eras, minlength=3).tolist() for side, eras in first.holdout_eras.items()}
+    assert np.bincount(second.holdout_eras["old"]).tolist() == [held["old"][0], held["new"][1]]
+    assert set(second.holdout_eras["new"]) == {2}
+    assert (second.train_eras == 1).sum() == (first.train_eras == 1).sum()
+    third = build(second.files, [scans, csv(flows(90, seed=9), "more.csv")], spec, schema=first.schema)
+    assert [(Path(file.path).name, file.era) for file in third.files] == [
+        ("base.csv", 0),
+        ("scans.csv", 1),
+        ("again.csv", 2),
+        ("more.csv", 3),
+    ]
+
+
 def test_no_row_ever_changes_sides_across_retrains_types_and_columns(flows, csv, spec, tmp_path):
     old, new = flows(300), flows(300, ("scan",), seed=1)
     first = build([csv(old, "old.csv")], [csv(new, "new.csv")], spec)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -202,6 +203,25 @@ def test_a_second_retrain_goes_on_from_the_first(first, scans, flows, csv, spec,
     assert [Path(file.path).name for file in third.version.data] == ["old.csv", "scans.csv", "again.csv"]
     rows = {e.holdout: e.rows for e in second.evaluations}
     assert third.champion[0].rows == rows["old"] + rows["new"]  # what was new then is old now
+    assert [(cell.holdout, cell.files) for cell in third.matrix] == [
+        ("old", ("old.csv", "scans.csv")),
+        ("era 0", ("old.csv",)),
+        ("era 1", ("scans.csv",)),
+        ("new", ("again.csv",)),
+    ]
+    assert [cell.rows for cell in third.matrix[1:3]] == [rows["old"], rows["new"]]
+    assert third.matrix[0].challenger.tp == third.challenger[0].metrics.tp
+    logged = client(registry).get_run(third.version.run_id).data.metrics
+    assert logged["era_1_holdout.challenger.recall"] == third.matrix[2].challenger.recall
+    assert logged["era_1_holdout.gain.recall"] == third.matrix[2].differences["recall"].value
+    kept = client(registry).download_artifacts(third.version.run_id, "forgetting_matrix.json")
+    told = json.loads(Path(kept).read_text())
+    assert (told["champion"], told["challenger"]) == ("v2", "v3")
+    assert [(row["holdout"], row["rows"]) for row in told["holdouts"]] == [
+        (cell.holdout, cell.rows) for cell in third.matrix
+    ]
+    picture = client(registry).download_artifacts(third.version.run_id, "forgetting_matrix.png")
+    assert Path(picture).read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_retrain_without_a_gain_is_not_recommended(first, flows, csv, spec, registry, home):
@@ -232,6 +252,17 @@ def test_outcome_and_version_survive_json(first, scans, spec, registry, home):
     for value, kind in ((outcome, RetrainOutcome), (first.version, ModelVersion), (first, TrainOutcome)):
         adapter: TypeAdapter[Any] = TypeAdapter(kind)
         assert adapter.validate_json(adapter.dump_json(value)) == value
+
+
+def test_an_outcome_of_an_earlier_release_is_read(first, scans, spec, registry, home):
+    adapter: TypeAdapter[Any] = TypeAdapter(RetrainOutcome)
+    stored = adapter.dump_python(retrain(first.version, [scans], spec, FAST, registry, home, gate=Gate()))
+    del stored["matrix"]
+    for file in stored["version"]["data"]:
+        del file["era"]
+    old = adapter.validate_python(stored)
+    assert old.matrix == ()
+    assert [file.era for file in old.version.data] == [0, 0]
 
 
 @dataclass(frozen=True)

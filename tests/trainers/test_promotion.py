@@ -2,21 +2,28 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors.performance import Metrics, evaluate
 from trainers.base import Evaluation, Gate
-from trainers.promotion import breaches, mcnemar, recommend
+from trainers.judgement import Cell, compare
+from trainers.promotion import breaches, recommend
 
 
 def counted(side: str, *, tp: int, fn: int, fp: int = 0, tn: int = 0) -> Evaluation:
     truth = [1] * (tp + fn) + [0] * (fp + tn)
     guess = [1] * tp + [0] * fn + [1] * fp + [0] * tn
-    import numpy as np
-
     return Evaluation(side, len(truth), evaluate(np.array(truth), np.array(guess)))  # type: ignore[arg-type]
+
+
+def pairs(holdout: str, *, both: int, lost: int, gained: int, neither: int = 0) -> Cell:
+    """A cell of positive rows: `both` models right, the champion alone, the challenger alone, neither."""
+    before = np.repeat([1, 1, 0, 0], [both, lost, gained, neither])
+    after = np.repeat([1, 0, 1, 0], [both, lost, gained, neither])
+    return compare(holdout, np.ones(len(before), dtype=int), before, after)
 
 
 OLD = counted("old", tp=991, fn=9, fp=5, tn=995)
@@ -26,10 +33,13 @@ NEW_AFTER = counted("new", tp=149, fn=1)
 
 def test_better_on_new_and_little_lost_on_old_is_promoted():
     after = counted("old", tp=989, fn=11, fp=5, tn=995)
-    recommendation, reasons = recommend((OLD, NEW_BEFORE), (after, NEW_AFTER), Gate(), p_new=1e-9)
+    cells = (pairs("new", both=10, lost=0, gained=139, neither=1),)
+    recommendation, reasons = recommend((OLD, NEW_BEFORE), (after, NEW_AFTER), Gate(), matrix=cells)
     assert recommendation == "promote"
+    moved = cells[0].differences["accuracy"]
     assert reasons == (
-        "accuracy on the new hold-out 0.067 → 0.993 (150 rows, p = 1e-09, McNemar's exact test)",
+        "accuracy on the new hold-out 0.067 → 0.993 (150 rows; +92.7 points, 95 % interval "
+        f"+{100 * moved.low:.1f} to +{100 * moved.high:.1f}; p = {2.0**-139:.2g}, McNemar's exact test)",
         "accuracy on the old hold-out 0.993 → 0.992: a loss of 0.1 points, within the 1 point allowed",
         "recall on the old hold-out 0.991 → 0.989: a loss of 0.2 points, within the 1 point allowed",
         "the new model keeps every limit of the gate",
@@ -71,10 +81,60 @@ def test_without_a_gain_on_new_rows_the_current_model_is_kept(before, after, say
 
 
 def test_a_gain_that_can_be_chance_is_none():
-    for p, recommended in ((0.051, "keep"), (0.05, "promote")):
-        recommendation, reasons = recommend((OLD, NEW_BEFORE), (OLD, NEW_AFTER), Gate(), p_new=p)
+    # Four rows won and none lost come by chance in 1 of 16, five in 1 of 32.
+    for gained, recommended in ((4, "keep"), (5, "promote")):
+        cells = (pairs("new", both=100 - gained, lost=0, gained=gained),)
+        before, after = counted("new", tp=100 - gained, fn=gained), counted("new", tp=100, fn=0)
+        recommendation, reasons = recommend((OLD, before), (OLD, after), Gate(), matrix=cells)
         assert recommendation == recommended
-        assert ("so small a gain can be chance" in reasons[0]) == (p > 0.05)
+        assert ("no significant difference" in reasons[0]) == (gained < 5)
+
+
+def test_where_so_configured_not_worse_on_new_rows_is_enough():
+    gate = Gate(new="not_worse")
+    for gained, lost, recommended, says in (
+        (2, 2, "promote", "no significant difference"),
+        (0, 1, "promote", "the gate asks only that it is not worse"),
+        (0, 3, "keep", "the gate asks for one that is not worse"),
+    ):
+        cells = (pairs("new", both=150 - gained - lost, lost=lost, gained=gained),)
+        before, after = counted("new", tp=150 - gained, fn=gained), counted("new", tp=150 - lost, fn=lost)
+        recommendation, reasons = recommend((OLD, before), (OLD, after), gate, matrix=cells)
+        assert recommendation == recommended
+        assert any(says in reason for reason in reasons)
+
+
+def test_significantly_worse_is_said():
+    before, after = counted("new", tp=150, fn=0), counted("new", tp=140, fn=10)
+    cells = (pairs("new", both=140, lost=10, gained=0),)
+    _, reasons = recommend((OLD, before), (OLD, after), Gate(), matrix=cells)
+    assert "significantly worse than the current model" in reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("lost", "gained", "rows", "recommended", "says"),
+    [
+        (8, 0, 200, "keep", "recall on the hold-out of era 1 1.000 → 0.960: a loss of 4 points, more than"),
+        (
+            1,
+            0,
+            20,
+            "promote",
+            "a loss of 5 points, more than the 1 point allowed, but on 20 rows no significant",
+        ),
+        (5, 0, 20, "keep", "a loss of 25 points"),
+        (0, 0, 20, "promote", "its 95 % interval reaches a loss of"),
+        (0, 0, 5000, "promote", "era 1: no more lost than the gate allows"),
+    ],
+)
+def test_a_past_era_blocks_by_a_loss_that_is_no_chance(lost, gained, rows, recommended, says):
+    cells = (
+        pairs("era 1", both=rows - lost - gained, lost=lost, gained=gained),
+        pairs("new", both=10, lost=0, gained=139, neither=1),
+    )
+    recommendation, reasons = recommend((OLD, NEW_BEFORE), (OLD, NEW_AFTER), Gate(), matrix=cells)
+    assert recommendation == recommended
+    assert any(says in reason for reason in reasons)
 
 
 def test_precision_without_a_negative_row_is_not_measured():
@@ -131,22 +191,6 @@ def test_a_limit_that_nothing_can_measure_is_not_passed_silently():
 def test_limits_that_are_not_asked_block_nothing():
     nothing = Gate(min_accuracy=None, min_precision=None, min_recall=None, max_fpr=None, max_fnr=None)
     assert breaches((counted("old", tp=1, fn=99, fp=99, tn=1),), nothing) == ()
-
-
-def test_mcnemar_is_the_binomial_tail():
-    # 5 rows won, none lost: (1/2)^5.  3 won, 1 lost: P[Bin(4, 1/2) >= 3] = 5/16.
-    assert mcnemar([False] * 5 + [True] * 3, [True] * 8) == pytest.approx(1 / 32)
-    assert mcnemar([False, False, False, True], [True, True, True, False]) == pytest.approx(5 / 16)
-    assert mcnemar([True, False], [True, False]) == 1.0
-
-
-@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
-def test_one_more_row_won_never_makes_the_gain_less_certain(pairs):
-    before, after = [p[0] for p in pairs], [p[1] for p in pairs]
-    p = mcnemar(before, after)
-    assert 0 < p <= 1
-    if any(p[1] != p[0] for p in pairs):  # with no row between them p is 1 by convention, one row gives 1/2
-        assert mcnemar([*before, False], [*after, True]) <= p + 1e-12
 
 
 shares = st.floats(0, 1)

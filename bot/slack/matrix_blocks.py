@@ -1,0 +1,53 @@
+"""The forgetting matrix in the thread: both versions on every hold-out there has been. Pure."""
+
+from __future__ import annotations
+
+from bot.matrix_text import shares, verdict
+from bot.slack.blocks import Message, clip, context, section, table
+from bot.slack.text import clean, count, escape, listed, name
+from state.records import Retrain
+from trainers.base import RetrainOutcome
+from trainers.judgement import Cell
+from trainers.matrix_plot import title
+from trainers.promotion import CHANCE
+
+SHOWN_FILES = 3
+
+
+def matrix_message(retrain: Retrain, outcome: RetrainOutcome) -> Message:
+    """A table with one row a hold-out; what is worse is said first."""
+    cells = outcome.matrix
+    old, new = retrain.champion_version, outcome.version.version
+    worse = [title(c.holdout) for c in cells if c.p_loss() <= CHANCE / 2]
+    said = (
+        f"*Significantly worse than version {old}* on {listed([escape(w.lower()) for w in worse], 5)}."
+        if worse
+        else f"On no hold-out is version {new} significantly worse than version {old}."
+    )
+    rows = [(_head(c), shares(c, "accuracy"), shares(c, "recall"), verdict(c)) for c in cells]
+    block, shown = table(("Hold-out", "Accuracy", "Recall", "Accuracy differs?"), rows)
+    notes = [
+        f"Each cell: version {old} → version {new}, and the difference in points with its 95 % interval"
+        " (paired bootstrap). The last column is McNemar's exact test."
+    ]
+    if shown < len(rows):
+        notes.append(f"{count(len(rows) - shown, 'more hold-out')} in the MLflow run.")
+    text = f"*What each version knows, old and new.* {said}"
+    blocks = [section(text), block, context(*notes)]
+    if eras := _eras(cells):
+        blocks.append(context(eras))
+    return Message(clip(text, 2000), blocks)
+
+
+def _head(cell: Cell) -> str:
+    return f"{title(cell.holdout)}, {count(cell.rows, 'row')}"
+
+
+def _eras(cells: tuple[Cell, ...]) -> str:
+    """Which files each era came with."""
+    told = [
+        f"{escape(clean(cell.holdout, 12)).capitalize()}: {listed([name(f, 40) for f in cell.files], SHOWN_FILES)}"
+        for cell in cells
+        if cell.holdout.startswith("era") and cell.files
+    ]
+    return " · ".join(told)

@@ -1,0 +1,181 @@
+"""Champion and challenger on the same rows: what each hold-out says of the difference, and how sure it is.
+
+One cell a hold-out: the old one as a whole, the one of each past era, the new one. Together they are the
+forgetting matrix. Pure; the gate (`trainers.promotion`) reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from detectors.performance import Metrics, evaluate
+
+LEVEL = 0.95
+RESAMPLES = 4_000
+MEASURED = ("accuracy", "recall", "precision", "fpr")
+_PSEUDO = 0.5  # rows added to each cell of a class's 2 × 2 table before it is resampled
+_SEED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Challenger minus champion, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Both models on the rows of one hold-out.
+
+    Attributes:
+        holdout: "old" (all past eras), "era 0", "era 1" …, or "new".
+        champion / challenger: their metrics on these rows.
+        differences: of accuracy, recall, precision and false positive rate, where both can be measured.
+        decided: metric ("accuracy" of all rows, "recall" of the positive ones) -> rows that only the
+            challenger and rows that only the champion has right.
+        files: names of the files which the rows first came in.
+    """
+
+    holdout: str
+    champion: Metrics
+    challenger: Metrics
+    differences: Mapping[str, Difference] = field(default_factory=dict)
+    decided: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """Rows of the hold-out."""
+        return self.champion.rows
+
+    def p_value(self, metric: str = "accuracy") -> float:
+        """Are the two different? McNemar's two-sided exact p."""
+        return mcnemar(*self.decided.get(metric, (0, 0)))
+
+    def p_gain(self, metric: str = "accuracy") -> float:
+        """Is the challenger better? McNemar's one-sided exact p."""
+        return mcnemar(*self.decided.get(metric, (0, 0)), "greater")
+
+    def p_loss(self, metric: str = "accuracy") -> float:
+        """Is the challenger worse? McNemar's one-sided exact p."""
+        return mcnemar(*self.decided.get(metric, (0, 0)), "less")
+
+
+def mcnemar(
+    gained: int, lost: int, alternative: Literal["two-sided", "greater", "less"] = "two-sided"
+) -> float:
+    """McNemar's exact p: how often chance alone would favour one of the two models at least this much.
+
+    Of the rows on which exactly one of the two is right, without a difference each is right in half of them
+    (McNemar, Psychometrika 12, 1947; exact binomial form). No such row gives p = 1.
+
+    Args:
+        gained / lost: rows that only the challenger, and only the champion, has right.
+        alternative: "greater" asks whether the challenger is better, "less" whether it is worse.
+    """
+    from scipy.stats import binomtest
+
+    total = gained + lost
+    return float(binomtest(gained, total, alternative=alternative).pvalue) if total else 1.0
+
+
+def compare(
+    holdout: str, truth: np.ndarray, champion: np.ndarray, challenger: np.ndarray, files: Sequence[str] = ()
+) -> Cell:
+    """Two models on the same rows.
+
+    Args:
+        holdout: its name, see `Cell`.
+        truth: 0 and 1, shape (rows,).
+        champion / challenger: what each predicts, shape (rows,).
+        files: where the rows come from.
+    """
+    before, after = evaluate(truth, champion), evaluate(truth, challenger)
+    right = (champion == truth).astype(int) + 2 * (
+        challenger == truth
+    )  # 1: champion alone, 2: challenger alone
+    tables = {label: np.bincount(right[truth == label], minlength=4) for label in (0, 1)}
+    both = tables[0] + tables[1]
+    decided = {"accuracy": (int(both[2]), int(both[1]))}
+    if tables[1].any():
+        decided["recall"] = (int(tables[1][2]), int(tables[1][1]))
+    return Cell(holdout, before, after, _differences(tables, before, after), decided, tuple(files))
+
+
+def _differences(tables: Mapping[int, np.ndarray], before: Metrics, after: Metrics) -> dict[str, Difference]:
+    """Paired percentile bootstrap within each class (Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
+    chapters 8 and 13), seeded.
+
+    All metrics follow from how often each class is got right by both, one or none of the models, so to draw
+    rows is to draw these counts from a multinomial. Before that half a row is added to each of the four counts
+    (as Agresti and Min, Statistics in Medicine 24, 2005, do for paired shares): where no row differs, plain
+    resampling would give an interval of no width, as if five rows could rule out any loss.
+    """
+    rng = np.random.default_rng(_SEED)
+    drawn = {
+        label: rng.multinomial(table.sum(), (table + _PSEUDO) / (table + _PSEUDO).sum(), size=RESAMPLES)
+        for label, table in tables.items()
+    }
+    # Columns of a draw: neither right, the champion alone, the challenger alone, both.
+    one, other = (_metrics(drawn, column) for column in (1, 2))
+    found = {}
+    for name in MEASURED:
+        old, new = getattr(before, name), getattr(after, name)
+        moved = other[name] - one[name]
+        moved = moved[np.isfinite(moved)]
+        if old is None or new is None or not len(moved):
+            continue
+        value = float(new - old)
+        low, high = np.quantile(moved, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        found[name] = Difference(value, min(float(low), value), max(float(high), value))
+    return found
+
+
+def _metrics(drawn: Mapping[int, np.ndarray], column: int) -> dict[str, np.ndarray]:
+    """Metric -> its value in each resample, NaN where it has none, of the model whose own column that is."""
+    negatives, positives = (drawn[label].sum(axis=1) for label in (0, 1))
+    tn, tp = (drawn[label][:, column] + drawn[label][:, 3] for label in (0, 1))
+    fp = negatives - tn
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return {
+            "accuracy": (tp + tn) / (negatives + positives),
+            "recall": tp / positives,
+            "precision": tp / (tp + fp),
+            "fpr": fp / negatives,
+        }
+
+
+def matrix(
+    truth: Mapping[str, np.ndarray],
+    champion: Mapping[str, np.ndarray],
+    challenger: Mapping[str, np.ndarray],
+    eras: Mapping[str, np.ndarray],
+    files: Mapping[int, Sequence[str]],
+) -> tuple[Cell, ...]:
+    """The forgetting matrix: the old hold-out, each past era's where there are several, the new one.
+
+    Args:
+        truth / champion / challenger / eras: by hold-out ("old", "new"), each of shape (rows,).
+        files: names of the files of each era.
+    """
+    cells = []
+    for side in ("old", "new"):
+        if side not in truth or not len(truth[side]):
+            continue
+        own = eras[side]
+        past = [int(era) for era in np.unique(own)]
+        named = [name for era in past for name in files.get(era, ())]
+        cells.append(compare(side, truth[side], champion[side], challenger[side], named))
+        if side == "old" and len(past) > 1:
+            for era in past:
+                rows = own == era
+                right, before, after = (part[side][rows] for part in (truth, champion, challenger))
+                cells.append(compare(f"era {era}", right, before, after, files.get(era, ())))
+    return tuple(cells)
