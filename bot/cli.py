@@ -329,6 +329,69 @@ def performance(
     sys.exit(FOUND if evaluated.degraded else FINE)
 
 
+@cli.command()
+@click.argument("batch", type=DataArg)
+@model_option
+@click.option(
+    "--n", "rows", type=click.IntRange(1, 100_000), default=500, show_default=True, help="Rows to draw."
+)
+@click.option(
+    "--strategy",
+    type=click.Choice(["hybrid", "uncertain", "drift", "diverse", "time", "random"]),
+    default="hybrid",
+    show_default=True,
+    help="Which rows are likelier; each row's weight is kept.",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the draw.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.csv",
+    help="The file to write. [default: label_BATCH_SAMPLE.csv here]",
+)
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
+@json_option
+@click.pass_context
+def sample(
+    context: click.Context,
+    batch: Location,
+    model_name: str | None,
+    rows: int,
+    strategy: Any,
+    seed: int,
+    out: Path | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Draw rows of BATCH for people to label: a CSV with the model's columns and an empty label column.
+
+    500 to 1,000 labels are usual. Ids and weights in the columns dc_… make metrics from the labels unbiased, whichever
+    rows were likelier.
+    """
+    from bot.progress import reading
+    from bot.sampling import file_name, sample_lines, write_sample
+
+    application = _application(context)
+    model = _model(application, model_name)
+    with reading(batch) as progress:
+        drawing = application.sampling.draw(
+            model, batch.absolute(), rows=rows, strategy=strategy, seed=seed, by=_me(), progress=progress
+        )
+    out = Path(file_name(drawing.sample)) if out is None else out
+    try:
+        write_sample(drawing, out, force=force)
+    except FileExistsError as error:
+        _refuse(str(error))
+    if as_json:
+        _print_json({**asdict(drawing.sample), "file": str(out.absolute()), "warnings": drawing.warnings})
+        return
+    for line in sample_lines(drawing):
+        click.echo(line)
+    click.echo(
+        f"wrote {out}\nNext: fill the column {drawing.sample.label}, and put the file into {model.labeled}."
+    )
+
+
 @cli.command(cls=ManyFiles)
 @click.option(
     "--new-labeled-data",

@@ -239,3 +239,11 @@ def m2026_11_28_scale(db: Database) -> None:
     db.execute("CREATE INDEX outbox_waiting ON outbox (state) WHERE state = 'pending'")
     for table, column in (("retrains", "state"), ("promotions", "state"), ("silences", "until")):
         db.table(table).create_index([column])
+
+
+@migrations()
+def m2026_11_28_samples(db: Database) -> None:
+    """Rows that were given out to be labelled: the draw, and the file as it was, packed."""
+    _table(db, "samples", {"name": str, "model": str, "at": str, "record": str, "file": bytes}, set())
+    db.table("samples").create_index(["name"], unique=True)
+    db.table("samples").create_index(["model", "at"])
