@@ -16,7 +16,7 @@ _LEVELS = 2_048  # distinct scores that are resampled apart; beyond, neighbours 
 _TOGETHER = 100  # resamples held at once
 _Z = 1.959964
 
-Method = Literal["Clopper-Pearson", "bootstrap", "Newcombe"]
+Method = Literal["Clopper-Pearson", "bootstrap", "Newcombe", "Korn-Graubard"]
 
 
 @dataclass(frozen=True, slots=True)

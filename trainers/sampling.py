@@ -123,12 +123,14 @@ def unsure(chance: np.ndarray) -> np.ndarray:
 
 
 def strange(chance: np.ndarray) -> np.ndarray:
-    """Large where a classifier takes the row for one of the batch and not of the training data.
+    """How much of what is like the row the training data do not explain: 1 - 1/odds of being the batch's.
+
+    At least 0.02: the classifier may be wrong.
 
     Args:
-        chance: what it says, from 0 to 1, at equal odds.
+        chance: of the row to be one of the batch, from 0 to 1, as if batch and training data had as many rows.
     """
-    return np.asarray(np.clip(chance, 1e-3, 1.0))
+    return np.asarray(np.clip(1 - (1 - chance) / np.clip(chance, 1e-6, None), 0.02, None))
 
 
 def rare(group: np.ndarray) -> np.ndarray:
