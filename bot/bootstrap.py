@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from bot.evaluating import Evaluating
     from bot.monitoring import Monitoring
     from bot.retraining import Retraining
+    from bot.sampling import Sampling
     from bot.slack.connection import HttpConnection, SocketConnection
     from bot.slack.delivery import Delivery
 
@@ -112,6 +113,13 @@ class Application:
         from bot.evaluating import Evaluating
 
         return Evaluating(self.config, self.store, lambda: self.registry)
+
+    @cached_property
+    def sampling(self) -> Sampling:
+        """Rows to label."""
+        from bot.sampling import Sampling
+
+        return Sampling(self.store)
 
     @cached_property
     def registry(self) -> ModelRegistry:

@@ -10,7 +10,8 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -157,6 +158,7 @@ def train(
     model = _model(application, model_name)
     if application.store.champion(model.name) is not None and not force:
         _refuse(f'"{model.name}" has a trained version: use `driftcatcher retrain`, or --force to start over')
+    _require_whole_samples(application, model, (*base_data, *new_data))
     made = application.retraining.train(model, base_data, new_data, _me(), _say, force=force)
     if as_json:
         _print_json({**asdict(made.version), "notes": made.notes})
@@ -287,7 +289,8 @@ def performance(
 ) -> None:
     """Evaluate predictions whose labels have come, and tell drift and harm apart.
 
-    PREDICTIONS have y_pred, optionally y_prob, and y_true unless the labels are in files of their own.
+    PREDICTIONS have y_pred, optionally y_prob, and y_true unless the labels are in files of their own. A labelled
+    sample of `driftcatcher sample` is predicted by the version for which it was drawn, and its rows count by weight.
     """
     from bot.evaluating import Labelled
 
@@ -302,7 +305,8 @@ def performance(
         batch=None if batch is None else batch.absolute(),
         every_class=every_class,
     )
-    evaluated = application.evaluating.evaluate(model, asked)
+    with _every_fault():
+        evaluated = application.evaluating.evaluate(model, asked)
     record = evaluated.record
     if as_json:
         _print_json(
@@ -327,6 +331,104 @@ def performance(
     if notify:
         _deliver(application, application.evaluating.notify(model, evaluated))
     sys.exit(FOUND if evaluated.degraded else FINE)
+
+
+@cli.command()
+@click.argument("batch", type=DataArg)
+@model_option
+@click.option(
+    "--n", "rows", type=click.IntRange(1, 100_000), default=500, show_default=True, help="Rows to draw."
+)
+@click.option(
+    "--strategy",
+    type=click.Choice(["hybrid", "uncertain", "drift", "diverse", "time", "random"]),
+    default="hybrid",
+    show_default=True,
+    help="Which rows are likelier; each row's weight is kept.",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the draw.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.csv",
+    help="The file to write. [default: label_BATCH_SAMPLE.csv here]",
+)
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
+@json_option
+@click.pass_context
+def sample(
+    context: click.Context,
+    batch: Location,
+    model_name: str | None,
+    rows: int,
+    strategy: Any,
+    seed: int,
+    out: Path | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Draw rows of BATCH for people to label: a CSV with the model's columns and an empty label column.
+
+    500 to 1,000 labels are usual. Ids and weights in the columns dc_… make metrics from the labels unbiased, whichever
+    rows were likelier; give the labelled file to `driftcatcher accept`.
+    """
+    from bot.progress import reading
+    from bot.sampling import file_name, sample_lines, write_sample
+
+    application = _application(context)
+    model = _model(application, model_name)
+    with reading(batch) as progress:
+        drawing = application.sampling.draw(
+            model, batch.absolute(), rows=rows, strategy=strategy, seed=seed, by=_me(), progress=progress
+        )
+    out = Path(file_name(drawing.sample)) if out is None else out
+    try:
+        write_sample(drawing, out, force=force)
+    except FileExistsError as error:
+        _refuse(str(error))
+    if as_json:
+        _print_json({**asdict(drawing.sample), "file": str(out.absolute()), "warnings": drawing.warnings})
+        return
+    for line in sample_lines(drawing):
+        click.echo(line)
+    click.echo(
+        f"wrote {out}\nNext: fill the column {drawing.sample.label}, then `driftcatcher accept {out.name}`."
+    )
+
+
+@cli.command()
+@click.argument("file", type=DataArg)
+@model_option
+@click.option("--force", is_flag=True, help="Overwrite another file of that name.")
+@json_option
+@click.pass_context
+def accept(
+    context: click.Context, file: Location, model_name: str | None, force: bool, as_json: bool
+) -> None:
+    """Take a labelled sample back: check every row, and put the FILE into the model's folder of labelled files.
+
+    Ids, features and labels are held against what `driftcatcher sample` gave out. Every fault is listed, and with one
+    nothing is used.
+    """
+    from bot.samples import accept as accepted
+    from bot.samples import read_returned
+
+    application = _application(context)
+    model = _model(application, model_name)
+    with _every_fault():
+        returned = read_returned(application.store, model, file)
+        there = accepted(model, file, force=force)
+    rows, lost, drawn = len(returned.frame), returned.missing, returned.sample
+    if as_json:
+        _print_json({"sample": asdict(drawn), "rows": rows, "missing": lost, "file": str(there)})
+        return
+    click.echo(f"{rows:,} labelled rows of sample {drawn.name} are at {there}")
+    if lost:
+        click.echo(f"  {lost:,} of the {drawn.rows:,} rows that were given out are not among them")
+    click.echo(
+        f"Next: `driftcatcher performance {there}` for what the model is worth on the whole batch, "
+        f"`driftcatcher retrain --new-labeled-data {there}`."
+    )
 
 
 @cli.command(cls=ManyFiles)
@@ -360,6 +462,7 @@ def retrain(
     application = _application(context)
     model = _model(application, model_name)
     application.retraining.recover()  # what a killed command left behind must not lock the model
+    _require_whole_samples(application, model, files)
     approved = application.retraining.approve(
         model,
         _data_files(files, model.label.column),
@@ -379,6 +482,32 @@ def retrain(
         )
     else:
         _show_outcome(done, promoted)
+
+
+@contextmanager
+def _every_fault() -> Iterator[None]:
+    """A sample that is refused: all its faults at the terminal, one a line."""
+    from bot.samples import SampleRefused
+
+    try:
+        yield
+    except SampleRefused as refused:
+        for fault in refused.faults:
+            _say(fault)
+        many = f"{len(refused.faults):,} fault{'s' * (len(refused.faults) > 1)}, nothing of it is used"
+        _fail(many if refused.faults else str(refused))
+
+
+def _require_whole_samples(
+    application: Application, model: ModelSection, files: tuple[Location, ...]
+) -> None:
+    """Samples that came back among the files are held against what was given out before anything is done."""
+    from bot.samples import is_sample, read_returned
+
+    for file in files:
+        with _every_fault():
+            if is_sample(file):
+                read_returned(application.store, model, file)
 
 
 def _data_files(paths: tuple[Location, ...], label: str) -> list[DataFile]:

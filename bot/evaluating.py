@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ import numpy as np
 from bot.alerting import Notify
 from bot.config import Config, ModelSection
 from bot.monitoring import announce, load_baseline
+from bot.sampled import Sampled, measured_sample
+from bot.samples import read_returned
 from bot.times import utc_now
 from detectors.class_metrics import ClassMetrics, class_breaches, evaluate_classes
 from detectors.degradation import Degradation, Reference, degradation
@@ -27,9 +29,10 @@ from detectors.location import Location
 from detectors.metrics import Interval, Metrics
 from detectors.performance import breaches, evaluate
 from detectors.segments import Segment, segments
+from detectors.source import header_of
 from state.records import Batch, PerformanceRecord, StateError, Trained
 from state.store import Store
-from trainers.base import ModelRegistry
+from trainers.base import ROW_ID, ModelRegistry
 
 log = logging.getLogger(__name__)
 
@@ -81,21 +84,28 @@ class Evaluating:
     def evaluate(self, model: ModelSection, files: Location | Labelled) -> Evaluated:
         """Measure predictions with their labels, and tell drift and harm apart.
 
-        A single path is a file with columns y_true, y_pred and optionally y_prob. What is stored in `details`:
+        A single path is a file with columns y_true, y_pred and optionally y_prob, or a labelled sample, which the
+        version for which it was drawn predicts and whose rows count by their weights. What is stored in `details`:
         title and advice of the case, harm, files, counts and the sentences on them, notes, degradation, segments,
-        classes, batch.
+        classes, batch, sample.
 
         Raises:
             DataError: a file cannot be read or joined, or the named batch was not checked.
         """
         asked = files if isinstance(files, Labelled) else Labelled((files,))
-        batch = self._batch(model, asked.batch)
-        label, every = model.label, asked.every_class or model.performance.every_class
-        naming = Naming(label.column, label.positive, label.negative, every)
-        rows = read_labelled(asked.predictions, asked.labels, id_column=asked.id_column, naming=naming)
-        metrics, intervals = _measured(rows)
+        sampled = self._sampled(model, asked)
+        if sampled is None:
+            batch, rows = self._batch(model, asked.batch), _joined(model, asked)
+            metrics, intervals = _measured(rows)
+            fall, notes = self._degradation(metrics, self._version(model, batch), model)
+            notes += _about(batch, asked, rows)
+        else:
+            batch, rows = self.store.last_checked(model.name, sampled.sample.batch_sha256), sampled.rows
+            metrics, intervals = sampled.measured.metrics, sampled.measured.intervals
+            fall, notes = self._degradation(sampled.measured.effective, sampled.version, model)
+            fall = None if fall is None else replace(fall, accuracy=metrics.accuracy or 0.0)
+            notes += sampled.notes
         found = _breaches(metrics, model)
-        fall, notes = self._degradation(model, metrics, batch)
         parts = _segments(rows, asked.segments)
         harm = _harm(fall, found)
         verdict = None if batch is None else batch.verdict
@@ -107,12 +117,13 @@ class Evaluating:
             "harm": harm,
             "files": [str(path) for path in (*asked.predictions, *asked.labels)],
             "counts": asdict(rows.counts),
-            "said": rows.counts.sentences,
-            "notes": (*rows.notes, *notes, *_about(batch, asked, rows)),
+            "said": rows.counts.sentences if sampled is None else sampled.sentences,
+            "notes": (*rows.notes, *notes),
             "degradation": None if fall is None else {**asdict(fall), "loss": fall.loss},
             "segments": [asdict(part) for part in parts],
             "classes": _classes(metrics),
-            "batch": _batch_details(batch, named=asked.batch is not None),
+            "batch": _batch_details(batch, named=asked.batch is not None or sampled is not None),
+            "sample": None if sampled is None else sampled.sample.name,
         }
         sha256 = _digest(asked)
         url, error = self._log(model, asked, sha256, metrics, case)
@@ -145,13 +156,32 @@ class Evaluating:
             )
         return batch
 
+    def _sampled(self, model: ModelSection, asked: Labelled) -> Sampled | None:
+        """A labelled sample with what the version for which it was drawn says of its rows; None for other files."""
+        if (
+            len(asked.predictions) > 1
+            or asked.labels
+            or "y_pred" in (header := header_of(asked.predictions[0]))
+        ):
+            return None
+        if ROW_ID not in header:
+            return None
+        if asked.segments or asked.batch is not None:
+            raise DataError(
+                "sample",
+                "of a labelled sample the batch is known, and segments are not compared: "
+                "leave out the options",
+            )
+        returned = read_returned(self.store, model, asked.predictions[0])
+        version = self.store.version(model.name, returned.sample.version)
+        return measured_sample(returned, version, model.label_spec())
+
     def _degradation(
-        self, model: ModelSection, metrics: Metrics | ClassMetrics, batch: Batch | None
+        self, metrics: Metrics | ClassMetrics, version: Trained | None, model: ModelSection
     ) -> tuple[Degradation | None, tuple[str, ...]]:
-        """Against the hold-outs of the version that the batch was checked for; else why there is no answer."""
+        """Against the hold-outs of the version; else why there is no answer."""
         if isinstance(metrics, ClassMetrics):
             return None, ("judged by the limits alone: the hold-outs were measured on two classes",)
-        version = self._version(model, batch)
         if version is None:
             return None, ("judged by the limits alone: no version is trained",)
         reference = _reference(version)
@@ -201,6 +231,12 @@ class Evaluating:
         many = len(evaluated.breaches)
         reason = f"{many} metric(s) out of bounds" if many else "the model is worse than on its hold-outs"
         return announce(self.store, model, "performance", reason, key, payload, self.now())
+
+
+def _joined(model: ModelSection, asked: Labelled) -> LabelledPredictions:
+    label, every = model.label, asked.every_class or model.performance.every_class
+    naming = Naming(label.column, label.positive, label.negative, every)
+    return read_labelled(asked.predictions, asked.labels, id_column=asked.id_column, naming=naming)
 
 
 def _measured(rows: LabelledPredictions) -> tuple[Metrics | ClassMetrics, Mapping[str, Interval]]:

@@ -16,7 +16,7 @@ from detectors.errors import DataError
 from detectors.location import Location, location
 from detectors.objects import UNREACHED, ObjectPath
 from state.store import Store
-from trainers.base import DataFile
+from trainers.base import ROW_ID, DataFile
 
 log = logging.getLogger(__name__)
 
@@ -44,20 +44,20 @@ _looking = threading.Lock()
 RELIST = 60.0  # seconds for which a store is not asked again: many ask, one of them the thread of Slack
 
 
-def found(model: ModelSection, *, read: bool = True) -> tuple[LabelledFile, ...]:
+def found(model: ModelSection, store: Store | None, *, read: bool = True) -> tuple[LabelledFile, ...]:
     """Every data file in the model's labelled folder, newest last, used or not.
 
     Each is read once while its stamp stays the same. `read=False` leaves out those that were not read
-    yet, for answers that may not wait.
+    yet, for answers that may not wait. The store knows the samples that were given out: without it nothing is read.
     """
     files = []
-    there, read = _there(model, read)
+    there, read = _there(model, read and store is not None)
     for listed in there:
         key = (listed.path, model.label.column)
-        if read:
+        if read and store is not None:
             with _looking:  # several threads may ask for the same large file
                 if (known := _known(key, listed.stamp)) is None or known.again:
-                    looked = _look(location(listed.path), model.label.column, listed.modified)
+                    looked = _look(location(listed.path), model, store, listed.modified)
                     _looked[key] = (listed.stamp, looked)
         if (file := _known(key, listed.stamp)) is not None:
             files.append(file)
@@ -88,7 +88,7 @@ def _known(key: tuple[str, str], stamp: str) -> LabelledFile | None:
 def waiting(model: ModelSection, store: Store, *, read: bool = True) -> tuple[LabelledFile, ...]:
     """Usable labelled files that no version was trained on yet, each content once; `read` as in `found`."""
     used = store.used_labelled_sha256s(model.name)
-    fresh = {f.sha256: f for f in found(model, read=read) if not f.error and f.sha256 not in used}
+    fresh = {f.sha256: f for f in found(model, store, read=read) if not f.error and f.sha256 not in used}
     return tuple(fresh.values())
 
 
@@ -100,7 +100,7 @@ def folder_name(model: ModelSection) -> str:
 
 def unusable(model: ModelSection) -> tuple[LabelledFile, ...]:
     """Files in the labelled folder that nothing can be learned from; each says why."""
-    return tuple(f for f in found(model, read=False) if f.error)
+    return tuple(f for f in found(model, None, read=False) if f.error)
 
 
 def label_mark(files: tuple[LabelledFile, ...]) -> str:
@@ -108,14 +108,19 @@ def label_mark(files: tuple[LabelledFile, ...]) -> str:
     return sha256("".join(sorted(f.sha256 for f in files)).encode()).hexdigest()[:16]
 
 
-def _look(path: Location, label: str, mtime_ns: int) -> LabelledFile:
-    """Read a file's header and count its labelled rows."""
+def _look(path: Location, model: ModelSection, store: Store, mtime_ns: int) -> LabelledFile:
+    """Read a file's header and count its labelled rows; every row of a sample that came back is looked at."""
     from detectors.source import header_of, stream  # brings the readers of files along
 
+    label = model.label.column
     modified = datetime.fromtimestamp(mtime_ns / 1e9, UTC)
     try:
         digest = sha256_file(path)
-        if label not in header_of(path):
+        if ROW_ID in (header := header_of(path)):
+            from bot.samples import read_returned
+
+            read_returned(store, model, path)
+        if label not in header:
             return LabelledFile(path, digest, 0, modified, f'no column "{label}"')
         chunks = stream(path, frozenset(), frozenset({label}))  # one column: status must stay quick
         rows = sum(int((chunk.categorical[label] != None).sum()) for chunk in chunks)  # noqa: E711  element-wise

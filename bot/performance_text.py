@@ -112,8 +112,9 @@ def _confusion(record: PerformanceRecord) -> list[str]:
     if record.details["classes"] is not None:
         return []
     tn, fp, fn, tp = (int(record.metrics.get(name) or 0) for name in ("tn", "fp", "fn", "tp"))
+    unweighted = " (rows as labelled, without weights)" if record.details.get("sample") else ""
     return [
-        f"  confusion matrix: {tn} true negatives, {fp} false positives,",
+        f"  confusion matrix{unweighted}: {tn} true negatives, {fp} false positives,",
         f"                    {fn} false negatives, {tp} true positives",
     ]
 

@@ -14,8 +14,8 @@ The map of the house, from the file inwards:
   after batch. `significance`, `pooled`, `cell_distance`, `describe`: what they share.
 - `verdict` judges: `feed` (broken or drift; `units`, `clock`, `probe`), `findings`, `policy`, `attribution`,
   `estimated_performance`, `recommendation`. `report` is what it says; `checking` is all of it in one call.
-- `performance`, `metrics`, `labelled_predictions`, `class_metrics`, `intervals`, `segments`, `degradation`,
-  `diagnosis`: labels.
+- `performance`, `metrics`, `labelled_predictions`, `class_metrics`, `intervals`, `weighted`, `segments`,
+  `degradation`, `diagnosis`: labels.
 - `checks`, `table_checks`, `claims`: the contract suite of detectors. `drill`: known drifts.
 """
 

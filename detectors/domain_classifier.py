@@ -122,6 +122,28 @@ class DomainClassifier:
             strange[fold.rows[fold.is_batch] - before.rows] = fold.chance[fold.is_batch] > least
         return strange
 
+    def chance_of_batch(self, reference: CodedRows, current: CodedRows) -> np.ndarray | None:
+        """For each row of the batch, however many, how sure it is that it is none of the reference, from 0 to 1.
+
+        Out of sample: a third of the rows is judged by a classifier that has learned from at most 2,000 of the
+        others and from two thirds of the reference. A row beyond the reference's range is as strange as it looks:
+        this is no test. None below 200 rows on either side.
+        """
+        if min(reference.rows, current.rows) < LEAST_ROWS:
+            return None
+        before, after = reference.head(MOST_REFERENCE).codes, current.codes
+        random = np.random.default_rng(self.seed)
+        of, reference_of = (random.permutation(len(part)) % _FOLDS for part in (after, before))
+        chance = np.empty(len(after))
+        for k in range(_FOLDS):
+            others = np.flatnonzero(of != k)
+            learned = random.choice(others, min(MOST_CURRENT, len(others)), replace=False)
+            kept = before[reference_of != k]
+            codes = np.concatenate([kept, after[learned]])
+            model = self._classifier().fit(codes, np.repeat([False, True], [len(kept), len(learned)]))
+            chance[of == k] = model.predict_proba(after[of == k])[:, 1]
+        return chance
+
     def _folds(self, reference: CodedRows, current: CodedRows) -> Iterator[_Fold]:
         """Each third of the rows, judged by a classifier that has learned the others."""
         codes = np.concatenate([_within(reference), _within(current)])

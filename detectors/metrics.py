@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Method = Literal["Clopper-Pearson", "bootstrap", "Newcombe"]
+Method = Literal["Clopper-Pearson", "bootstrap", "Newcombe", "Korn-Graubard"]
 
 
 @dataclass(frozen=True, slots=True)

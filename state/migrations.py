@@ -245,3 +245,11 @@ def m2026_11_28_scale(db: Database) -> None:
 def m2026_11_28_roll_back(db: Database) -> None:
     """Which version came into use again when a retrain was rolled back: not always the one before it."""
     db.execute("ALTER TABLE retrains ADD COLUMN back_to INTEGER")
+
+
+@migrations()
+def m2026_11_28_samples(db: Database) -> None:
+    """Rows that were given out to be labelled: the draw, and the file as it was, packed."""
+    _table(db, "samples", {"name": str, "model": str, "at": str, "record": str, "file": bytes}, set())
+    db.table("samples").create_index(["name"], unique=True)
+    db.table("samples").create_index(["model", "at"])

@@ -230,6 +230,39 @@ class Promotion:
 
 
 @dataclass(frozen=True, slots=True)
+class Sample:
+    """Rows of a batch that were drawn to be labelled. The file as it was given out is kept with it.
+
+    Attributes:
+        name: as in the column dc_sample of the file; the same draw has the same name.
+        batch_path / batch_sha256 / batch_rows: what it was drawn from.
+        rows: drawn;  asked: how many were wanted;  pool: rows of the batch that were considered.
+        strategy / seed: how;  arms: rows that each arm of the strategy has drawn.
+        version: of the model that said where it is unsure.
+        label: name of the empty column.
+        by / at: who asked for it, and when.
+        notes: what was done otherwise than asked, one sentence each.
+    """
+
+    name: str
+    model: str
+    batch_path: str
+    batch_sha256: str
+    batch_rows: int
+    rows: int
+    asked: int
+    pool: int
+    strategy: str
+    seed: int
+    arms: Mapping[str, int]
+    version: int
+    label: str
+    by: str
+    at: datetime
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class PerformanceRecord:
     """One evaluation of labelled predictions.
 

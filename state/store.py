@@ -18,6 +18,7 @@ from state.posts import Posts
 from state.promotions import Promotions
 from state.retrains import Retrains
 from state.rollup import RollUp
+from state.samples import Samples
 from state.versions import Versions
 
 
@@ -128,6 +129,12 @@ class Store:
         posts = Posts(db)
         self.remember_post = posts.remember_post
         self.post_of = posts.post_of
+
+        samples = Samples(db)
+        self.keep_sample = samples.keep_sample
+        self.sample = samples.sample
+        self.sample_file = samples.sample_file
+        self.samples = samples.samples
 
         journal = Journal(db)
         self.record_decision = journal.record_decision

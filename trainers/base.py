@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+# What a file of rows to label has beside the columns of the batch; see `trainers.sampling`. Never features.
+ROW_ID, SAMPLE_ID, WEIGHT, WHY = "dc_row_id", "dc_sample", "dc_weight", "dc_why"
+SAMPLE_COLUMNS = (ROW_ID, SAMPLE_ID, WEIGHT, WHY)
+
 Progress = Callable[[str], None]  # one short plain sentence a step, for the terminal and the thread
 
 

@@ -16,7 +16,7 @@ from detectors.feed import BROKEN_SHARE
 from detectors.location import Location, location
 from detectors.policy import Policy
 from detectors.source import read_frame
-from trainers.base import DataFile, LabelSpec, Progress, Schema, TrainingError, quiet
+from trainers.base import SAMPLE_COLUMNS, DataFile, LabelSpec, Progress, Schema, TrainingError, quiet
 from trainers.fingerprint import on_holdout, row_keys
 from trainers.labels import read_labels
 from trainers.schema import learn_schema, typed_features
@@ -158,6 +158,7 @@ def _read(
         )
     progress(f"reading {path.name}")
     frame = read_frame(path, categorical=(*spec.categorical, spec.column))
+    frame = frame.drop(columns=[name for name in SAMPLE_COLUMNS if name in frame.columns])
     if sha256_file(path) != digest:
         raise TrainingError(f"{path} was written to while it was read: try again when it is complete")
     if era is None:

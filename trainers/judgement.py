@@ -12,7 +12,8 @@ from typing import Literal
 
 import numpy as np
 
-from detectors.performance import Metrics, evaluate
+from detectors.metrics import Metrics
+from detectors.performance import evaluate
 
 LEVEL = 0.95
 RESAMPLES = 4_000

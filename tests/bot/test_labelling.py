@@ -20,12 +20,12 @@ def names(files: tuple[labelling.LabelledFile, ...]) -> list[str]:
 
 def test_usable_files_wait_and_the_others_say_why_not(watched, traffic) -> None:
     folder = watched.model.labeled
-    assert labelling.found(watched.model) == ()
+    assert labelling.found(watched.model, watched.app.store) == ()
     shutil.copy(traffic.labelled, folder / "good.csv")
     shutil.copy(traffic.drifted, folder / "unlabelled.csv")
     (folder / "empty.csv").touch()
     (folder / "notes.txt").write_text("not data")
-    found = {f.path.name: f for f in labelling.found(watched.model)}
+    found = {f.path.name: f for f in labelling.found(watched.model, watched.app.store)}
     assert found.keys() == {"good.csv", "unlabelled.csv", "empty.csv"}
     assert (found["good.csv"].rows, found["good.csv"].error) == (600, "")
     assert found["unlabelled.csv"].error == 'no column "Label"'
@@ -39,7 +39,7 @@ def test_only_rows_that_have_a_label_count(watched, traffic) -> None:
     frame = pd.read_csv(traffic.labelled)
     frame.loc[100:, "Label"] = None
     frame.to_csv(watched.model.labeled / "begun.csv", index=False)
-    assert [f.rows for f in labelling.found(watched.model)] == [100]
+    assert [f.rows for f in labelling.found(watched.model, watched.app.store)] == [100]
 
 
 def test_the_same_bytes_wait_once_and_what_was_trained_on_waits_no_more(watched, traffic) -> None:
@@ -47,7 +47,7 @@ def test_the_same_bytes_wait_once_and_what_was_trained_on_waits_no_more(watched,
     shutil.copy(traffic.labelled, folder / "a.csv")
     shutil.copy(traffic.labelled, folder / "again.csv")
     shutil.copy(traffic.base, folder / "base.csv")
-    assert len(labelling.found(watched.model)) == 3
+    assert len(labelling.found(watched.model, watched.app.store)) == 3
     (waits,) = labelling.waiting(watched.model, store)
     assert waits.path.name in ("a.csv", "again.csv")
 
@@ -64,11 +64,11 @@ def test_a_file_that_changes_is_read_again(watched, traffic) -> None:
     path = watched.model.labeled / "growing.csv"
     for rows in (50, 80):
         pd.read_csv(traffic.labelled).head(rows).to_csv(path, index=False)
-        assert [f.rows for f in labelling.found(watched.model)] == [rows]
+        assert [f.rows for f in labelling.found(watched.model, watched.app.store)] == [rows]
     same = path.stat()
-    before = labelling.found(watched.model)
+    before = labelling.found(watched.model, watched.app.store)
     os.utime(path, ns=(same.st_atime_ns, same.st_mtime_ns))
-    assert labelling.found(watched.model) == before
+    assert labelling.found(watched.model, watched.app.store) == before
 
 
 def test_the_mark_follows_the_content_and_not_the_names(watched, traffic) -> None:

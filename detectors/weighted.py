@@ -1,0 +1,193 @@
+"""Performance measured on rows that were drawn with unequal, known chances: every row counts for those it stands for.
+
+A rate is the ratio of two weighted totals (Hájek), its weights the inverse chances (Horvitz and Thompson), so it is
+that of the whole batch whichever rows were likelier to be drawn. Its variance is that of the linearized ratio under a
+draw of fixed size (Deville), its interval that of Korn and Graubard: Clopper and Pearson's, with as many rows as a
+simple random sample of the same variance would have.
+
+References: Horvitz and Thompson, "A generalization of sampling without replacement from a finite universe", JASA 47
+(1952); Hájek, "Comment on a paper by D. Basu", in Foundations of Statistical Inference (1971); Deville, "Variance
+estimation for complex statistics and estimators", Survey Methodology 25 (1999); Korn and Graubard, "Confidence
+intervals for proportions with small expected number of positive counts estimated from survey data", Survey Methodology
+24 (1998).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from detectors.intervals import LEVEL, RESAMPLES
+from detectors.metrics import Interval, Metrics
+from detectors.performance import evaluate
+
+_TOGETHER = 100  # resamples held at once
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A rate of the whole batch, estimated from rows with weights.
+
+    Attributes:
+        value: from 0 to 1.
+        rows: those it is about, as they were drawn.
+        effective: rows of a simple random sample that would tell as much.
+        interval: 95 %.
+    """
+
+    value: float
+    rows: int
+    effective: float
+    interval: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Weighted:
+    """Labelled rows with weights, measured.
+
+    Attributes:
+        metrics: rates by weight; rows and the confusion matrix are counts of the labelled rows, without weights.
+        intervals: metric -> 95 % interval.
+        effective: metrics of as many rows as a simple random sample would need to tell as much, with the rates of
+            the batch: what a test that counts rows may be given (Rao and Scott, JASA 76, 1981).
+        unweighted: accuracy of the rows as they are.
+    """
+
+    metrics: Metrics
+    intervals: dict[str, Interval]
+    effective: Metrics
+    unweighted: float
+
+
+def evaluate_weighted(
+    truth: np.ndarray,
+    predicted: np.ndarray,
+    probability: np.ndarray | None,
+    weight: np.ndarray,
+    *,
+    seed: int = 0,
+) -> Weighted:
+    """Metrics of the batch from which rows were drawn.
+
+    Args:
+        truth / predicted: 0 and 1, shape (rows,), at least one row.
+        probability: of class 1, or None.
+        weight: inverse chance of inclusion, at least 1, shape (rows,).
+        seed: of the bootstrap for the area under the ROC curve.
+    """
+    plain = evaluate(truth, predicted, probability)
+    one, said = np.asarray(truth) == 1, np.asarray(predicted) == 1
+    w = np.asarray(weight, np.float64)
+    rates = {
+        "accuracy": rate(one == said, np.ones(len(w), dtype=bool), w),
+        "precision": rate(one, said, w),
+        "recall": rate(said, one, w),
+        "fpr": rate(said, ~one, w),
+        "fnr": rate(~said, one, w),
+    }
+    if (jaccard := rate(one & said, one | said, w)) is not None:  # F1 = 2 J/(1 + J) grows with it
+        low, high = (2 * end / (1 + end) for end in (jaccard.interval.low, jaccard.interval.high))
+        f1 = 2 * jaccard.value / (1 + jaccard.value)
+        rates["f1"] = replace(jaccard, value=f1, interval=Interval(low, high, jaccard.interval.method))
+    found = {name: known for name, known in rates.items() if known is not None}
+    intervals = {name: known.interval for name, known in found.items()}
+    area = None
+    if probability is not None and plain.roc_auc is not None:
+        area, intervals["roc_auc"] = _area(one, np.asarray(probability, np.float64), w, seed)
+
+    def value(name: str) -> float | None:
+        return found[name].value if name in found else None
+
+    metrics = replace(
+        plain,
+        accuracy=value("accuracy"),
+        precision=value("precision"),
+        recall=value("recall"),
+        f1=value("f1"),
+        fpr=value("fpr"),
+        fnr=value("fnr"),
+        roc_auc=area,
+    )
+    effective = _counts(one, said, w, found["accuracy"].effective, metrics)
+    return Weighted(metrics, intervals, effective, float(plain.accuracy or 0.0))
+
+
+def rate(hit: np.ndarray, of: np.ndarray, weight: np.ndarray) -> Rate | None:
+    """The share of the rows `of` that are hits, in the whole batch; None where no such row was drawn.
+
+    Args:
+        hit / of: bool, shape (rows,), over all rows that were drawn.
+        weight: inverse chance of inclusion, shape (rows,).
+    """
+    if not of.any():
+        return None
+    w = weight * of
+    total = w.sum()
+    value = float(w[hit].sum() / total)
+    rows = int(of.sum())
+    if (weight <= 1.0).all():  # the whole batch is labelled: nothing is estimated
+        return Rate(value, rows, float(rows), Interval(value, value, "Korn-Graubard"))
+    known = total * total / (w * w).sum()  # Kish's: where no variance is to be seen
+    effective = min(known, rows)
+    if 0.0 < value < 1.0:
+        spread = _variance((hit - value) * of / total, weight)
+        # at most what a simple random sample of these rows would tell, the larger a part of the batch the more
+        effective = min(value * (1 - value) / max(spread, 1e-12), rows / (1 - len(weight) / weight.sum()))
+    return Rate(value, rows, float(effective), _korn_graubard(value, float(effective)))
+
+
+def _variance(residual: np.ndarray, weight: np.ndarray) -> float:
+    """Of a weighted total under a draw of fixed size and high entropy, by first-order chances alone (Deville 1999).
+
+    Args:
+        residual: what each row adds to the total before it is weighted, shape (rows,).
+    """
+    n, left = len(weight), 1 - 1 / weight
+    if n < 2 or left.sum() <= 0:
+        return 0.0
+    added = weight * residual
+    middle = (left * added).sum() / left.sum()
+    return float(n / (n - 1) * (left * (added - middle) ** 2).sum())
+
+
+def _korn_graubard(value: float, rows: float) -> Interval:
+    from scipy.special import betaincinv
+
+    tail, hits = (1 - LEVEL) / 2, value * rows
+    low = float(betaincinv(hits, rows - hits + 1, tail)) if value > 0 else 0.0
+    high = float(betaincinv(hits + 1, rows - hits, 1 - tail)) if value < 1 else 1.0
+    return Interval(low, high, "Korn-Graubard")
+
+
+def _counts(one: np.ndarray, said: np.ndarray, w: np.ndarray, rows: float, metrics: Metrics) -> Metrics:
+    """The weighted confusion matrix as counts of so many rows, rounded to whole ones."""
+    size = min(rows, len(one)) / w.sum()
+    tp, fp = round(w[one & said].sum() * size), round(w[~one & said].sum() * size)
+    fn, tn = round(w[one & ~said].sum() * size), round(w[~one & ~said].sum() * size)
+    return replace(metrics, rows=tp + fp + fn + tn, tp=tp, fp=fp, fn=fn, tn=tn)
+
+
+def _area(one: np.ndarray, score: np.ndarray, w: np.ndarray, seed: int) -> tuple[float, Interval]:
+    """Weighted area under the ROC curve, and percentiles of a bootstrap over the rows."""
+    order = np.argsort(score, kind="stable")
+    one, w = one[order], w[order]
+    level = np.unique(score[order], return_inverse=True)[1]
+    starts = np.flatnonzero(np.append(True, np.diff(level) > 0))
+    random, areas = np.random.default_rng(seed), []
+    for _ in range(0, RESAMPLES, _TOGETHER):
+        times = random.multinomial(len(w), np.full(len(w), 1 / len(w)), _TOGETHER)
+        areas.append(_areas(times * w, one, starts))
+    found = np.concatenate(areas)
+    low, high = np.quantile(found[~np.isnan(found)], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(_areas(w[None, :], one, starts)[0]), Interval(float(low), float(high), "bootstrap")
+
+
+def _areas(weights: np.ndarray, one: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """P(positive above negative) + half of the ties by weight, for each row of weights, shape (resamples,)."""
+    positive = np.add.reduceat(weights * one, starts, axis=1)
+    negative = np.add.reduceat(weights * ~one, starts, axis=1)
+    under = np.cumsum(negative, axis=1) - negative
+    with np.errstate(invalid="ignore"):
+        pairs = (positive * (under + negative / 2)).sum(axis=1)
+        return np.asarray(pairs / (positive.sum(axis=1) * negative.sum(axis=1)))

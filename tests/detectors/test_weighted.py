@@ -1,0 +1,101 @@
+"""Metrics from rows with weights are those of the batch that they were drawn from."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
+
+from detectors.intervals import clopper_pearson
+from detectors.performance import evaluate
+from detectors.weighted import evaluate_weighted, rate
+
+labels = st.lists(st.tuples(st.booleans(), st.booleans(), st.floats(1, 50)), min_size=2, max_size=60)
+
+
+@given(labels)
+def test_rates_are_those_of_rows_that_are_repeated_as_often_as_they_weigh(rows) -> None:
+    truth, said = (np.array([row[i] for row in rows], dtype=int) for i in (0, 1))
+    weight = np.array([row[2] for row in rows])
+    m = evaluate_weighted(truth, said, None, weight).metrics
+    assert m.accuracy == pytest.approx(np.average(truth == said, weights=weight))
+    known = {"sample_weight": weight, "zero_division": np.nan}
+    for mine, theirs in (
+        (m.precision, precision_score(truth, said, **known)),
+        (m.recall, recall_score(truth, said, **known)),
+        (m.f1, f1_score(truth, said, **known)),
+    ):
+        assert np.isnan(theirs) if mine is None else mine == pytest.approx(theirs)
+    assert (m.rows, m.tp + m.fp + m.fn + m.tn) == (len(rows), len(rows))
+
+
+def test_the_area_under_the_curve_is_scikit_learns_by_weight() -> None:
+    random = np.random.default_rng(0)
+    truth = random.integers(0, 2, 200)
+    score = np.round(0.3 * truth + random.random(200), 1)  # with ties
+    weight = random.uniform(1, 20, 200)
+    found = evaluate_weighted(truth, (score > 0.6).astype(int), score, weight)
+    assert found.metrics.roc_auc == pytest.approx(roc_auc_score(truth, score, sample_weight=weight))
+    interval = found.intervals["roc_auc"]
+    assert interval.low < found.metrics.roc_auc < interval.high and interval.method == "bootstrap"
+
+
+def test_of_a_large_plain_sample_the_interval_is_close_to_the_exact_one() -> None:
+    hit = np.arange(400) < 340
+    found = rate(hit, np.ones(400, dtype=bool), np.full(400, 1e6))
+    exact = clopper_pearson(340, 400)
+    assert found is not None and exact is not None
+    assert found.effective == pytest.approx(400, rel=0.01)
+    assert (found.interval.low, found.interval.high) == pytest.approx((exact.low, exact.high), abs=2e-3)
+
+
+def test_without_a_miss_the_interval_still_leaves_room() -> None:
+    found = rate(np.ones(50, dtype=bool), np.ones(50, dtype=bool), np.linspace(1.5, 30, 50))
+    assert found is not None and found.value == 1 and found.interval.high == 1
+    assert 0.85 < found.interval.low < 0.97 and found.effective < 50
+
+
+def test_a_batch_that_was_labelled_whole_leaves_nothing_open() -> None:
+    found = rate(np.arange(40) < 30, np.ones(40, dtype=bool), np.ones(40))
+    assert found is not None and found.interval.low == found.interval.high == found.value == 0.75
+
+
+def test_a_rate_of_no_rows_is_none() -> None:
+    found = evaluate_weighted(np.zeros(5), np.zeros(5), None, np.full(5, 2.0))
+    assert found.metrics.recall is None and "recall" not in found.intervals
+    assert found.metrics.accuracy == 1
+
+
+@pytest.mark.parametrize("what", ["accuracy", "precision", "recall", "f1"])
+def test_the_interval_covers_the_truth_as_often_as_it_says(what) -> None:
+    """Against a known population, drawn as the hybrid draws: 95 % of 400 intervals, but for chance."""
+    from trainers.sampling import MIXES, draw
+
+    random = np.random.default_rng(8)
+    rows = 3_000
+    chance = random.beta(0.3, 0.6, rows)
+    truth = (random.random(rows) < np.clip(chance + random.normal(0, 0.15, rows), 0, 1)).astype(int)
+    said = (chance > 0.5).astype(int)
+    real = getattr(evaluate(truth, said), what)
+    arms = {"uncertain": np.sqrt(chance * (1 - chance)) + 1e-3, "drift": random.uniform(0.05, 1, rows)}
+    covered, values = 0, []
+    for _ in range(400):
+        at = draw(arms, MIXES["hybrid"], 300, random, rows=rows)
+        found = evaluate_weighted(truth[at.at], said[at.at], None, 1 / at.chance)
+        interval = found.intervals[what]
+        covered += interval.low <= real <= interval.high
+        values.append(getattr(found.metrics, what))
+    assert covered >= 363  # P of fewer at 95 %: 0.0003
+    assert abs(np.mean(values) - real) < 0.004  # a ratio's bias is of the order 1/n
+
+
+def test_effective_counts_have_the_rates_of_the_batch_and_no_more_rows_than_were_labelled() -> None:
+    random = np.random.default_rng(3)
+    truth, said = random.integers(0, 2, 500), random.integers(0, 2, 500)
+    found = evaluate_weighted(truth, said, None, random.uniform(1, 40, 500))
+    counts = found.effective
+    assert counts.rows == counts.tp + counts.fp + counts.fn + counts.tn <= 501
+    assert (counts.tp + counts.tn) / counts.rows == pytest.approx(found.metrics.accuracy, abs=0.01)
+    assert counts.rows < 450  # unequal weights tell less
