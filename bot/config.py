@@ -23,6 +23,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainValidator,
+    PrivateAttr,
     ValidationError,
     field_validator,
     model_validator,
@@ -305,6 +306,7 @@ class Config(_Section):
     mlflow: MlflowSection = MlflowSection()
     history: HistorySection = HistorySection()
     models: tuple[ModelSection, ...]
+    _folder: Path | None = PrivateAttr(None)
 
     @model_validator(mode="after")
     def _names_once(self) -> Config:
@@ -353,6 +355,11 @@ class Config(_Section):
         return self.scheduler if self.engine == "dask" else ""
 
     @property
+    def folder(self) -> Path:
+        """The project's folder: where driftcatcher.toml lies."""
+        return self._folder or self.home.parent
+
+    @property
     def state_path(self) -> Path:
         """The SQLite file that remembers everything."""
         return self.home / "state.db"
@@ -379,9 +386,11 @@ def load(path: Path) -> Config:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(str(path), [f"is not valid TOML: {error}"]) from error
     try:
-        return Config.model_validate(_with_absolute_paths(raw, path.parent))
+        made = Config.model_validate(_with_absolute_paths(raw, path.parent))
     except ValidationError as error:
         raise ConfigError(str(path), [_problem(e) for e in error.errors()]) from error
+    made._folder = path.parent.absolute()
+    return made
 
 
 def _with_absolute_paths(raw: dict[str, Any], base: Path) -> dict[str, Any]:

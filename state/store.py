@@ -115,6 +115,7 @@ class Store:
         self.abandon_promotion = promotions.abandon_promotion
         self.pending_promotions = promotions.pending_promotions
         self.previous_champion = promotions.previous_champion
+        self.promotions_of = promotions.promotions_of
 
         outbox = Outbox(db)
         self.enqueue = outbox.enqueue

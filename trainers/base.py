@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 # At run time, because pydantic reads these dataclasses back from JSON and looks the name up here.
 from detectors.performance import Metrics
+from trainers.lineage import Lineage
 
 if TYPE_CHECKING:
     import numpy as np
@@ -141,6 +142,7 @@ class ModelVersion:
         schema: its feature columns; a retrain uses the same.
         model_path / model_sha256: a copy of the model beside the baseline, for the scoring of batches; empty
             where a version has none.
+        lineage: where it comes from; None in the records of an earlier release.
     """
 
     model: str
@@ -159,6 +161,7 @@ class ModelVersion:
     schema: Schema = field(default_factory=Schema)
     model_path: str = ""
     model_sha256: str = ""
+    lineage: Lineage | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -33,9 +34,10 @@ from trainers.base import (
     counted_rows,
     quiet,
 )
-from trainers.code_version import code_version
 from trainers.dataset import TrainingData, build
+from trainers.lineage import Lineage, Origin
 from trainers.promotion import breaches, mcnemar, recommend
+from trainers.provenance import lineage_of, lineage_tags
 from trainers.scoring import predicted
 from trainers.version_folder import VersionFolder
 
@@ -59,6 +61,7 @@ def train(
     baselines: Location | None = None,
     progress: Progress = quiet,
     tags: Mapping[str, str] | None = None,
+    origin: Origin | None = None,
 ) -> TrainOutcome:
     """Train a version from labelled files alone, without a champion to compare it with.
 
@@ -75,16 +78,19 @@ def train(
         gate: its limits are held against the hold-outs; what breaks them becomes a note.
         progress: told each step.
         tags: further tags of the MLflow run ("approved_by").
+        origin: what the caller knows of the training, for its lineage.
 
     Raises:
         TrainingError, DataError: nothing was registered.
     """
     job = _Job("train", model, spec, trainer, registry, home, baselines, progress)
     data = build(base_files, new_files, spec, progress=progress)
-    estimator = _fit(job, data)
+    estimator = _fit(trainer, data, progress)
     evaluations, _ = _evaluate(estimator, data, f"the new {trainer.name}")
     said = {**(tags or {}), "driftcatcher.kind": "train"}
-    version = _register(job, data, estimator, evaluations, _named("challenger", evaluations), said)
+    about: dict[str, Any] = {"spec": spec, "gate": gate, "trainer": trainer, "origin": origin}
+    lineage = lineage_of("train", data, base_files, new_files, **about)
+    version = _register(job, data, estimator, evaluations, _named("challenger", evaluations), said, lineage)
     counted = counted_rows(data.duplicates, data.conflicts)
     return TrainOutcome(version, data.notes + counted + breaches(evaluations, gate))
 
@@ -101,6 +107,7 @@ def retrain(
     baselines: Location | None = None,
     progress: Progress = quiet,
     tags: Mapping[str, str] | None = None,
+    origin: Origin | None = None,
 ) -> RetrainOutcome:
     """Train a challenger on the champion's data and new labelled files, and judge both on the same hold-outs.
 
@@ -117,7 +124,7 @@ def retrain(
     current = registry.load(champion)  # first: without the champion there is nothing to compare with
     schema = champion.schema if champion.schema.features else None
     data = build(champion.data, new_files, spec, schema=schema, owner=owner, progress=progress)
-    estimator = _fit(job, data)
+    estimator = _fit(trainer, data, progress)
     progress("measuring the current and the new model on the same hold-outs")
     before, right_before = _evaluate(current, data, owner)
     after, right_after = _evaluate(estimator, data, f"the new {trainer.name}")
@@ -132,7 +139,9 @@ def retrain(
         + "\n".join(f"- {r}" for r in reasons),
     }
     metrics = {**_named("champion", before), **_named("challenger", after)}
-    version = _register(job, data, estimator, after, metrics, said)
+    about: dict[str, Any] = {"spec": spec, "gate": gate, "trainer": trainer, "origin": origin}
+    lineage = lineage_of("retrain", data, champion.data, new_files, **about, parent=champion.version)
+    version = _register(job, data, estimator, after, metrics, said, lineage)
     counts = {"duplicates": data.duplicates, "conflicts": data.conflicts}
     return RetrainOutcome(before, after, version, recommendation, reasons, **counts, notes=data.notes)
 
@@ -157,17 +166,20 @@ class _Job:
             )
 
 
-def _fit(job: _Job, data: TrainingData) -> Any:
+def refit(data: TrainingData, trainer: Trainer, progress: Progress = quiet) -> tuple[Evaluation, ...]:
+    """Train on some data once more, and measure on its hold-outs; nothing is registered."""
+    return _evaluate(_fit(trainer, data, progress), data, f"the new {trainer.name}")[0]
+
+
+def _fit(trainer: Trainer, data: TrainingData, progress: Progress) -> Any:
     rows, columns = data.train_x.shape
-    job.progress(f"training {job.trainer.name} on {rows:,} rows of {columns} features")
+    progress(f"training {trainer.name} on {rows:,} rows of {columns} features")
     try:
-        return job.trainer.fit(data.train_x, data.train_y, data.schema.categorical)
+        return trainer.fit(data.train_x, data.train_y, data.schema.categorical)
     except TrainingError:
         raise
     except Exception as error:  # a plug-in's error becomes one clear line; the cause is kept
-        raise TrainingError(
-            f"the trainer {job.trainer.name} failed: {type(error).__name__}: {error}"
-        ) from error
+        raise TrainingError(f"the trainer {trainer.name} failed: {type(error).__name__}: {error}") from error
 
 
 def _evaluate(
@@ -200,11 +212,14 @@ def _register(
     evaluations: tuple[Evaluation, ...],
     metrics: Mapping[str, float],
     tags: Mapping[str, str],
+    lineage: Lineage,
 ) -> ModelVersion:
     """Baseline, run, registered version and alias: all of them or none."""
     job.progress("fitting the baseline of the new version")
-    folder = VersionFolder(job.home, job.model, _baseline(job, data, estimator), estimator, job.baselines)
-    code = code_version()
+    papers = {"lineage.json": json.dumps(asdict(lineage), indent=2, ensure_ascii=False)}
+    folder = VersionFolder(
+        job.home, job.model, _baseline(job, data, estimator), estimator, job.baselines, papers
+    )
     job.progress("registering the new version")
     try:
         logged = job.registry.log_version(
@@ -213,7 +228,7 @@ def _register(
             example=data.train_x.head(_EXAMPLE_ROWS),
             params={**_described(data, job.spec), "trainer": job.trainer.name, **job.trainer.params()},
             metrics=metrics,
-            tags={**tags, "driftcatcher.model": job.model, "driftcatcher.code": code},
+            tags={**tags, "driftcatcher.model": job.model, **lineage_tags(lineage)},
             data=data.files,
             artifacts=folder.write,
             run_name=f"{job.kind} {job.model}",
@@ -238,8 +253,9 @@ def _register(
         evaluations=evaluations,
         trainer=job.trainer.name,
         params=dict(job.trainer.params()),
-        code_version=code,
+        code_version=lineage.code,
         schema=data.schema,
+        lineage=lineage,
     )
 
 
