@@ -6,6 +6,7 @@ The map of the house, from the edge inwards (imports run in this order only):
 - `slack`: what people see and press. `scheduler`: when scans run. `worker`: the training process.
 - `monitoring`, `retraining`, `evaluating`, `status`, `labelling`, `quarantine`, `feedback`, `tuning`, `drilling`: the
   use cases. `creep`, `estimates`, `backtest`: what they look up in the past.
+- `tracking`: what MLflow is told of checks, afterwards.
 - `lineage`: where a version comes from, and what became of it.
 - `text_report`, `sentences`, `…_text`, `progress`: words.
 - `listing`, `inbox`, `jobs`: what lies there, what of it is finished and new; a training as plain JSON. `isolation`:

@@ -21,7 +21,7 @@ from bot.cli_parts import application_of as _application
 from bot.cli_parts import chosen_model as _model
 from bot.cli_parts import print_json as _print_json
 from bot.cli_parts import say as _say
-from bot.cli_versions import COMMANDS
+from bot.cli_versions import COMMANDS, sync_tracking
 
 if TYPE_CHECKING:
     from bot.alerting import Notify
@@ -723,12 +723,15 @@ def demo(headless: bool, port: int, folder: Path | None, seed: int) -> None:
 @click.option(
     "--port", type=click.IntRange(1, 65535), default=5000, show_default=True, help="Port of the page."
 )
+@click.option("--sync", is_flag=True, help="Log what checks have left to be logged, and end.")
 @click.pass_context
-def mlflow(context: click.Context, port: int) -> None:
-    """Open the MLflow UI on this project's store, on 127.0.0.1."""
+def mlflow(context: click.Context, port: int, sync: bool) -> None:
+    """Open the MLflow UI on this project's store, on 127.0.0.1; or log there what checks have left to be logged."""
     from trainers.mlflow_ui import serve_ui
 
     application = _application(context)
+    if sync:
+        sys.exit(sync_tracking(application))
     _say(f"MLflow will be at http://127.0.0.1:{port} in some seconds. Stop it with Ctrl-C.")
     sys.exit(serve_ui(application.config.home, application.config.mlflow.tracking_uri or None, port))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bot.cli_parts import (
+    BAD,
     FINE,
     FOUND,
     DataArg,
@@ -21,6 +22,7 @@ from bot.cli_parts import (
 )
 
 if TYPE_CHECKING:
+    from bot.bootstrap import Application
     from detectors.location import Location
     from state.records import Trained
     from trainers.reproduce import Reproduction
@@ -111,6 +113,23 @@ def _text(trained: Trained, found: Reproduction) -> str:
     elif not found.same:
         lines.append("Code and environment are as they were: the trainer itself does not do the same twice.")
     return "\n".join(lines)
+
+
+def sync_tracking(application: Application) -> int:
+    """Log all that waits for MLflow; the exit status."""
+    from bot.slack.rendering import Renderer
+
+    flusher = application.flusher(Renderer(application.config, application.store).pictures)
+    logged = 0
+    while True:
+        flushed = flusher.flush(all_now=True)
+        logged += flushed.logged
+        if not flushed.waiting or not flushed.logged:
+            break
+    click.echo(f"{logged:,} logged, {flushed.waiting:,} waiting")
+    if flushed.error:
+        say(f"error: {flushed.error}")
+    return BAD if flushed.waiting else FINE
 
 
 COMMANDS = (lineage, reproduce)

@@ -282,10 +282,14 @@ class SlackSection(_Section):
 
 
 class MlflowSection(_Section):
-    """Where runs are logged; by default a SQLite store in the home folder."""
+    """Where runs are logged; by default a SQLite store in the home folder.
+
+    `log_checks`: "runs" = each check is a run and a step of its version's long-lived run, "steps" = the latter alone.
+    """
 
     tracking_uri: str = ""
     ui_url: str = "http://127.0.0.1:5000"
+    log_checks: Literal["runs", "steps", "off"] = "runs"
 
 
 class HistorySection(_Section):

@@ -21,6 +21,7 @@ from bot.config import Config
 from bot.engine import on_cluster
 from bot.lineage import origin_of
 from bot.plugins import load_trainer
+from bot.tracking import place_of
 from detectors.location import location
 from state.records import Retrain
 from state.store import Store
@@ -66,6 +67,9 @@ def job_for(config: Config, store: Store, retrain: Retrain) -> RetrainJob:
     except LookupError as error:
         raise TrainingError(str(error)) from error
     tags = {"driftcatcher.approved_by": retrain.approved_by, "driftcatcher.retrain": str(retrain.id)}
+    version = str(retrain.champion_version)
+    if run := store.tracking_run(place_of(config), retrain.model, version):
+        tags["mlflow.parentRunId"] = run.run_id  # it was made for what that run shows
     approved: dict[str, Any] = {"why": retrain.why, "incident": retrain.incident_id, "retrain": retrain.id}
     return RetrainJob(
         champion=store.version(retrain.model, retrain.champion_version).record,

@@ -239,3 +239,23 @@ def m2026_11_28_scale(db: Database) -> None:
     db.execute("CREATE INDEX outbox_waiting ON outbox (state) WHERE state = 'pending'")
     for table, column in (("retrains", "state"), ("promotions", "state"), ("silences", "until")):
         db.table(table).create_index([column])
+
+
+@migrations()
+def m2026_11_28_tracking(db: Database) -> None:
+    """What is still to be logged to MLflow, the step each kind has come to, and the long-lived runs there."""
+    entry = {
+        "kind": str, "model": str, "version": str, "step": int, "at": str, "payload": str,
+        "attempts": int, "not_before": str, "last_error": str,
+    }  # fmt: skip
+    _table(db, "tracking", entry, {"not_before"})
+    db.table("tracking").create_index(["model"])
+    db.execute(
+        "CREATE TABLE tracking_steps (model TEXT NOT NULL, kind TEXT NOT NULL, step INTEGER NOT NULL,"
+        " PRIMARY KEY (model, kind)) STRICT, WITHOUT ROWID"
+    )
+    db.execute(
+        "CREATE TABLE tracking_runs (place TEXT NOT NULL, model TEXT NOT NULL, version TEXT NOT NULL,"
+        " run_id TEXT NOT NULL, url TEXT NOT NULL, at TEXT NOT NULL,"
+        " PRIMARY KEY (place, model, version)) STRICT, WITHOUT ROWID"
+    )
