@@ -2,11 +2,13 @@
 
 The map of the house, from the edge inwards (imports run in this order only):
 
-- `cli`, `demo`: what a person starts. `bootstrap`: puts the concrete parts together.
+- `cli` (with `cli_versions`, `cli_parts`), `demo`: what a person starts. `bootstrap`: puts the concrete parts together.
 - `slack`: what people see and press. `scheduler`: when scans run. `worker`: the training process.
 - `monitoring`, `retraining`, `evaluating`, `status`, `labelling`, `quarantine`, `feedback`, `tuning`, `drilling`,
   `sampling`: the use cases. `creep`, `estimates`, `backtest`: what they look up in the past. `samples`, `sampled`:
   rows that come back labelled, and what they say of a model.
+- `tracking`: what MLflow is told of checks, afterwards.
+- `lineage`: where a version comes from, and what became of it.
 - `text_report`, `sentences`, `…_text`, `progress`: words.
 - `listing`, `inbox`, `jobs`: what lies there, what of it is finished and new; a training as plain JSON. `isolation`:
   detectors of others in a process (`detector_child`).

@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -23,7 +23,7 @@ from bot.listing import inbox_exists
 from bot.times import utc_now
 from detectors.parts import here
 from state.lock import LockedError, OwnerLock
-from state.records import Retrain, StateError
+from state.records import Batch, Retrain, StateError
 from state.store import Store
 from trainers.base import ModelRegistry, Progress, RetrainOutcome, TrainingError
 
@@ -37,11 +37,13 @@ if TYPE_CHECKING:
     from bot.sampling import Sampling
     from bot.slack.connection import HttpConnection, SocketConnection
     from bot.slack.delivery import Delivery
+    from bot.tracking import Flusher
 
 log = logging.getLogger(__name__)
 
 DEFAULT_API = "https://slack.com/api/"
 ROLL_UP_PAUSE = timedelta(hours=1)
+TRACK_PAUSE = timedelta(minutes=10)
 WATCH = 10.0  # seconds in which a running bot has begun to deliver, or waits for Slack itself
 
 
@@ -128,6 +130,12 @@ class Application:
 
         mlflow = self.config.mlflow
         return MlflowRegistry(self.config.home, mlflow.tracking_uri or None, mlflow.ui_url)
+
+    def flusher(self, pictures: Callable[[Batch], Mapping[str, bytes]] | None = None) -> Flusher:
+        """What takes to MLflow what waits for it."""
+        from bot.tracking import Flusher
+
+        return Flusher(self.config, self.store, lambda: self.registry, pictures)
 
     def lock(self) -> OwnerLock:
         """The lock that one running bot holds."""
@@ -236,7 +244,8 @@ class Bot:
             m.name: Inbox(m.inbox, settle, sleep, app.store.dealt_with(m.name)) for m in app.config.models
         }
         self._housekept = utc_now()
-        self._roll_up_at = self._housekept
+        self._roll_up_at = self._track_at = self._housekept
+        self._track_pause = timedelta(seconds=30)
 
     def start(self) -> None:
         """Take the state file, mend what was cut off, and start everything. LockedError if a bot runs already."""
@@ -267,7 +276,8 @@ class Bot:
         self._connection = self._connect(bolt)
         self._spawn("outbox", self._deliver)
         self._spawn("jobs", self._run_jobs)
-        self._scheduler = scheduler.build(app.config, self._scan, self._housekeep)
+        self._flusher = app.flusher(self._delivery.renderer.pictures)
+        self._scheduler = scheduler.build(app.config, self._scan, self._housekeep, self._track)
         self._scheduler.start()
         log.info("the bot is up, %s", ", ".join(m.name for m in app.config.models))
 
@@ -330,6 +340,19 @@ class Bot:
         self._housekept = now
         self._wake()
         self._roll_up(now)
+
+    def _track(self) -> None:
+        """Tell MLflow what the checks have found; while it is away, ask less and less often."""
+        now = utc_now()
+        if now < self._track_at:
+            return
+        flushed = self._flusher.flush(stop=self._stop.is_set)
+        if flushed.error:
+            log.warning("%s results wait to be logged: %s", flushed.waiting, flushed.error)
+        self._track_pause = (
+            min(self._track_pause * 2, TRACK_PAUSE) if flushed.error else timedelta(seconds=30)
+        )
+        self._track_at = now + self._track_pause if flushed.error else now
 
     def _roll_up(self, now: datetime) -> None:
         """Some old batches each time, so that nothing waits; when there are no more, not again for a while."""

@@ -6,7 +6,6 @@ Exit status: 0 fine, 1 drift or degradation found, 2 bad input or configuration,
 from __future__ import annotations
 
 import getpass
-import json
 import logging
 import os
 import sys
@@ -18,6 +17,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from bot.cli_parts import BAD, FINE, FOUND, REFUSED, DataArg, json_option, model_option
+from bot.cli_parts import application_of as _application
+from bot.cli_parts import chosen_model as _model
+from bot.cli_parts import print_json as _print_json
+from bot.cli_parts import say as _say
+from bot.cli_versions import COMMANDS, sync_tracking
+
 if TYPE_CHECKING:
     from bot.alerting import Notify
     from bot.bootstrap import Application
@@ -26,24 +32,6 @@ if TYPE_CHECKING:
     from detectors.report import DriftReport
     from state.records import Retrain, Truth
     from trainers.base import DataFile
-
-FINE, FOUND, BAD, REFUSED = 0, 1, 2, 3
-
-
-class _DataType(click.Path):
-    """A file or a folder of parts, or a URL in an object store; who reads it says what is wrong."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from detectors.location import is_url, location
-
-        return location(value) if is_url(value) else super().convert(value, param, ctx)
-
-
-DataArg = _DataType(path_type=Path, readable=False)
-model_option = click.option(
-    "--model", "model_name", metavar="NAME", help="The model, where several are configured."
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 
 
 class ManyFiles(click.Command):
@@ -86,35 +74,6 @@ def cli(context: click.Context, config_path: str | None, verbose: bool) -> None:
     if not verbose:
         for chatty in ("apscheduler", "urllib3"):  # what they retry and fail at, our own lines say
             logging.getLogger(chatty).setLevel(logging.ERROR)
-
-
-def _application(context: click.Context, *, plugins: bool = True) -> Application:
-    from bot import config
-    from bot.bootstrap import Application
-    from state.records import StateError
-
-    try:
-        application = Application.load(config.find(context.obj), plugins=plugins)
-    except StateError as error:  # a state file that cannot be opened is a wrong set-up, not a refusal
-        raise click.ClickException(str(error)) from error
-    context.call_on_close(application.close)
-    return application
-
-
-def _model(application: Application, name: str | None) -> ModelSection:
-    try:
-        return application.config.model(name)
-    except LookupError as error:
-        raise click.UsageError(str(error)) from error
-
-
-def _say(text: str) -> None:
-    """Progress and remarks go to standard error: standard output is the result."""
-    click.echo(text, err=True)
-
-
-def _print_json(data: Any) -> None:
-    click.echo(json.dumps(data, default=str, ensure_ascii=False, allow_nan=False))
 
 
 def _me() -> str:
@@ -897,14 +856,21 @@ def demo(headless: bool, port: int, folder: Path | None, seed: int) -> None:
 @click.option(
     "--port", type=click.IntRange(1, 65535), default=5000, show_default=True, help="Port of the page."
 )
+@click.option("--sync", is_flag=True, help="Log what checks have left to be logged, and end.")
 @click.pass_context
-def mlflow(context: click.Context, port: int) -> None:
-    """Open the MLflow UI on this project's store, on 127.0.0.1."""
+def mlflow(context: click.Context, port: int, sync: bool) -> None:
+    """Open the MLflow UI on this project's store, on 127.0.0.1; or log there what checks have left to be logged."""
     from trainers.mlflow_ui import serve_ui
 
     application = _application(context)
+    if sync:
+        sys.exit(sync_tracking(application))
     _say(f"MLflow will be at http://127.0.0.1:{port} in some seconds. Stop it with Ctrl-C.")
     sys.exit(serve_ui(application.config.home, application.config.mlflow.tracking_uri or None, port))
+
+
+for _command in COMMANDS:
+    cli.add_command(_command)
 
 
 def _refuse(text: str) -> NoReturn:

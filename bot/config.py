@@ -23,6 +23,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainValidator,
+    PrivateAttr,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -288,10 +289,14 @@ class SlackSection(_Section):
 
 
 class MlflowSection(_Section):
-    """Where runs are logged; by default a SQLite store in the home folder."""
+    """Where runs are logged; by default a SQLite store in the home folder.
+
+    `log_checks`: "runs" = each check is a run and a step of its version's long-lived run, "steps" = the latter alone.
+    """
 
     tracking_uri: str = ""
     ui_url: str = "http://127.0.0.1:5000"
+    log_checks: Literal["runs", "steps", "off"] = "runs"
 
 
 class HistorySection(_Section):
@@ -312,6 +317,7 @@ class Config(_Section):
     mlflow: MlflowSection = MlflowSection()
     history: HistorySection = HistorySection()
     models: tuple[ModelSection, ...]
+    _folder: Path | None = PrivateAttr(None)
 
     @model_validator(mode="after")
     def _names_once(self) -> Config:
@@ -360,6 +366,11 @@ class Config(_Section):
         return self.scheduler if self.engine == "dask" else ""
 
     @property
+    def folder(self) -> Path:
+        """The project's folder: where driftcatcher.toml lies."""
+        return self._folder or self.home.parent
+
+    @property
     def state_path(self) -> Path:
         """The SQLite file that remembers everything."""
         return self.home / "state.db"
@@ -392,9 +403,11 @@ def load(path: Path, *, plugins: bool = True) -> Config:
         raise ConfigError(str(path), [f"is not valid TOML: {error}"]) from error
     try:
         context = None if plugins else _WITHOUT_PLUGINS
-        return Config.model_validate(_with_absolute_paths(raw, path.parent), context=context)
+        made = Config.model_validate(_with_absolute_paths(raw, path.parent), context=context)
     except ValidationError as error:
         raise ConfigError(str(path), [_problem(e) for e in error.errors()]) from error
+    made._folder = path.parent.absolute()
+    return made
 
 
 def _with_absolute_paths(raw: dict[str, Any], base: Path) -> dict[str, Any]:

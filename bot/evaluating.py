@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from bot import tracking
 from bot.alerting import Notify
 from bot.config import Config, ModelSection
 from bot.monitoring import announce, load_baseline
@@ -32,7 +33,7 @@ from detectors.segments import Segment, segments
 from detectors.source import header_of
 from state.records import Batch, PerformanceRecord, StateError, Trained
 from state.store import Store
-from trainers.base import ROW_ID, ModelRegistry
+from trainers.base import ROW_ID, ModelRegistry, TrainingError
 
 log = logging.getLogger(__name__)
 
@@ -127,21 +128,31 @@ class Evaluating:
         }
         sha256 = _digest(asked)
         url, error = self._log(model, asked, sha256, metrics, case)
-        record = self.store.save_performance(
-            model.name,
-            str(asked.predictions[0]),
-            sha256,
-            rows=metrics.rows,
-            metrics=_numbers(metrics),
-            breaches=found,
-            run_url=url,
-            now=self.now(),
-            batch_id=None if batch is None else batch.id,
-            intervals=intervals,
-            case=case.case,
-            details=details,
-        )
+        with self.store.together():
+            record = self.store.save_performance(
+                model.name,
+                str(asked.predictions[0]),
+                sha256,
+                rows=metrics.rows,
+                metrics=_numbers(metrics),
+                breaches=found,
+                run_url=url,
+                now=self.now(),
+                batch_id=None if batch is None else batch.id,
+                intervals=intervals,
+                case=case.case,
+                details=details,
+            )
+            self._log_the_rest(record, self._version(model, batch), missed=bool(error))
         return Evaluated(metrics, found, record, error)
+
+    def _log_the_rest(self, record: PerformanceRecord, version: Trained | None, *, missed: bool) -> None:
+        """The step of the version's long-lived run, and the run that MLflow did not take, are logged afterwards."""
+        steps = self.config.mlflow.log_checks != "off" and version is not None
+        if steps or missed:
+            number = "none" if version is None else str(version.record.version)
+            payload = tracking.of_performance(record, number, own_run=missed, steps=steps)
+            self.store.queue_run("performance", record.model, number, payload, record.at)
 
     def _batch(self, model: ModelSection, named: Location | None) -> Batch | None:
         """The named batch, or the newest that was checked."""
@@ -213,14 +224,22 @@ class Evaluating:
         numbers = {k: float(v) for k, v in _numbers(metrics).items() if v is not None}
         name = asked.predictions[0].name
         params = {"file": name, "sha256": sha256, "champion_version": version}
+        tags = {"driftcatcher.kind": "performance", "driftcatcher.case": case.case}
+        run = self.store.tracking_run(tracking.place_of(self.config), model.name, version)
+        if run is not None:
+            tags["mlflow.parentRunId"] = run.run_id
         try:
-            tags = {"driftcatcher.kind": "performance", "driftcatcher.case": case.case}
+            if reason := tracking.unreachable(self.config.mlflow.tracking_uri):
+                raise TrainingError(reason)
             return self.registry().log_metrics_run(
                 model.name, f"performance {name}", numbers, params, tags
             ), ""
         except Exception as error:  # noqa: BLE001  MLflow may raise anything; it is reported in the result
             log.info("MLflow did not take the evaluation of %s: %s", name, error)
-            return "", f"not logged to MLflow: {error}"
+            return (
+                "",
+                f"not logged to MLflow: {error}; it is logged later, by the bot or `driftcatcher mlflow --sync`",
+            )
 
     def notify(self, model: ModelSection, evaluated: Evaluated) -> Notify:
         """Put an alert into the outbox when the model is degraded, once for the same files."""

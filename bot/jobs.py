@@ -12,18 +12,21 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from bot.config import Config
 from bot.engine import on_cluster
+from bot.lineage import origin_of
 from bot.plugins import load_trainer
+from bot.tracking import place_of
 from detectors.location import location
 from state.records import Retrain
 from state.store import Store
 from trainers.base import DataFile, Gate, LabelSpec, ModelVersion, Progress, RetrainOutcome, TrainingError
+from trainers.lineage import Origin
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +46,7 @@ class RetrainJob:
     ui_url: str
     tags: Mapping[str, str]
     cluster: str = ""
+    origin: Origin = field(default_factory=Origin)
 
     def to_json(self) -> str:
         """For the child's standard input, on one line."""
@@ -63,6 +67,10 @@ def job_for(config: Config, store: Store, retrain: Retrain) -> RetrainJob:
     except LookupError as error:
         raise TrainingError(str(error)) from error
     tags = {"driftcatcher.approved_by": retrain.approved_by, "driftcatcher.retrain": str(retrain.id)}
+    version = str(retrain.champion_version)
+    if run := store.tracking_run(place_of(config), retrain.model, version):
+        tags["mlflow.parentRunId"] = run.run_id  # it was made for what that run shows
+    approved: dict[str, Any] = {"why": retrain.why, "incident": retrain.incident_id, "retrain": retrain.id}
     return RetrainJob(
         champion=store.version(retrain.model, retrain.champion_version).record,
         files=retrain.files,
@@ -75,6 +83,7 @@ def job_for(config: Config, store: Store, retrain: Retrain) -> RetrainJob:
         ui_url=config.mlflow.ui_url,
         tags=tags,
         cluster=config.cluster,
+        origin=origin_of(config, model, retrain.approved_by, retrain.approved_at, **approved),
     )
 
 
@@ -96,6 +105,7 @@ def perform(job: RetrainJob, progress: Progress) -> RetrainOutcome:
         baselines=location(job.baselines) if job.baselines else None,
         progress=progress,
         tags=job.tags,
+        origin=job.origin,
     )
 
 

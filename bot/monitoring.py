@@ -14,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from bot import alerting
+from bot import alerting, tracking
 from bot.config import Config, ModelSection
 from bot.creep import with_creep
 from bot.inbox import Inbox, InboxFile, Unreadable
@@ -168,7 +168,7 @@ class Monitoring:
                 raise DataError("changed", f"{path} was written to while it was read: check it again")
             if report.verdict == "stable":
                 report = with_creep(report, self.store.checks_before(batch.id), model)
-            return self.store.save_report(batch.id, report, profile.to_bytes(), self.now())
+            return self._keep(batch, report, profile)
         except DataError as error:
             self.store.fail_batch(batch.id, error.kind, error.message, self.now())
             raise
@@ -178,6 +178,17 @@ class Monitoring:
             with suppress(StateError):  # another process took the claim over; our own error matters more
                 self.store.fail_batch(batch.id, kind, f"{type(error).__name__}: {error}", self.now())
             raise
+
+    def _keep(self, batch: Batch, report: DriftReport, profile: Profile) -> Batch:
+        """The result and what MLflow is to be told of it, in one step; telling it is not this process's work."""
+        logging_as = self.config.mlflow.log_checks
+        with self.store.together():
+            now = self.now()
+            done = self.store.save_report(batch.id, report, profile.to_bytes(), now)
+            if logging_as != "off":
+                payload = tracking.of_check(done, report, own_run=logging_as == "runs")
+                self.store.queue_run("check", done.model, done.baseline_version, payload, now)
+        return done
 
     def _judged(
         self, model: ModelSection, champion: Trained, path: Location, progress: Advance | None

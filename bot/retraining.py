@@ -12,6 +12,7 @@ from typing import Literal
 from bot import labelling
 from bot.config import Config, ModelSection
 from bot.engine import on_cluster
+from bot.lineage import origin_of
 from bot.times import utc_now
 from detectors.digest import sha256_file
 from detectors.errors import DataError
@@ -197,6 +198,7 @@ class Retraining:
             baselines=self.config.baselines,
             progress=progress,
             tags={"driftcatcher.trained_by": by},
+            origin=origin_of(self.config, model, by, self.now()),
         )
         self.store.add_version(made.version, self.now())
         self._move(model.name, made.version.version, "train", by, "", only_first=not force)

@@ -1,4 +1,4 @@
-"""APScheduler: each model's scan on its schedule and at start-up, and housekeeping."""
+"""APScheduler: each model's scan on its schedule and at start-up, housekeeping, and what MLflow is told."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ from bot.times import interval_or_cron
 log = logging.getLogger(__name__)
 
 
-def build(config: Config, scan: Callable[[str], None], housekeep: Callable[[], None]) -> BackgroundScheduler:
+def build(
+    config: Config,
+    scan: Callable[[str], None],
+    housekeep: Callable[[], None],
+    track: Callable[[], None] = lambda: None,
+) -> BackgroundScheduler:
     """A scheduler that is not started yet. Jobs live in memory: the state file is the only truth.
 
     `misfire_grace_time=None`: after a busy moment a scan runs late instead of being dropped.
@@ -38,6 +43,7 @@ def build(config: Config, scan: Callable[[str], None], housekeep: Callable[[], N
             scan, trigger, args=[model.name], id=f"scan:{model.name}", next_run_time=datetime.now(UTC)
         )
     scheduler.add_job(housekeep, IntervalTrigger(seconds=5, timezone=UTC), id="housekeeping")
+    scheduler.add_job(track, IntervalTrigger(seconds=30, timezone=UTC), id="tracking")
     scheduler.add_listener(_report, EVENT_JOB_ERROR)
     return scheduler
 

@@ -34,6 +34,7 @@ class ModelStatus:
         decisions: the newest lines of the audit log.
         unusable: files in the labelled folder that nothing can be learned from, with the reason.
         estimates: how good the estimates without labels have been; None before labels came for one.
+        waiting_for_mlflow: results that it has not got yet.
     """
 
     model: str
@@ -52,6 +53,7 @@ class ModelStatus:
     decisions: tuple[Decision, ...] = ()
     unusable: tuple[str, ...] = ()
     estimates: EstimateRecord | None = None
+    waiting_for_mlflow: int = 0
 
 
 def read(
@@ -82,6 +84,7 @@ def read(
         decisions=tuple(store.decisions(model.name, 5)),
         unusable=tuple(f"{file.path.name}: {file.error}" for file in unusable(model)),
         estimates=_estimates(model.name, store),
+        waiting_for_mlflow=store.waiting_to_log(model.name),
     )
 
 
@@ -159,6 +162,7 @@ def as_dict(status: ModelStatus) -> dict[str, Any]:
             "batch_id": performance.batch_id,
         },
         "estimates": None if status.estimates is None else asdict(status.estimates),
+        "waiting_for_mlflow": status.waiting_for_mlflow,
         "counters": dict(status.counters),
         "labelled_files_unusable": list(status.unusable),
         "decisions": [{**asdict(decision), "at": _iso(decision.at)} for decision in status.decisions],

@@ -29,6 +29,9 @@ command = "/drift"
 [mlflow]
 # tracking_uri = "http://127.0.0.1:5000"     # default: a SQLite store in `home`
 # ui_url = "http://127.0.0.1:5000"           # where people open run links
+# log_checks = "steps"            # each check is a step of its version's run "monitoring v3" and no run of its own, or
+#                                 # "off"; default "runs": both. The bot logs them beside its work, or from a terminal
+#                                 # `driftcatcher mlflow --sync`; no check waits for it
 
 [history]
 # roll_up_after = "365d"          # of older checks only verdict and scores are kept; default: everything for ever

@@ -90,6 +90,11 @@ def status_text(status: ModelStatus) -> str:
     lines.append(
         f"  so far: {counted(status.counters) or 'nothing yet'}; labelled files waiting: {status.labelled_waiting}"
     )
+    if status.waiting_for_mlflow:
+        lines.append(
+            f"  waiting for MLflow: {status.waiting_for_mlflow:,}; "
+            "the running bot logs them, or `driftcatcher mlflow --sync`"
+        )
     lines += [f"  cannot be used: {reason}" for reason in status.unusable]
     for decision in status.decisions:
         why = f" ({decision.why})" if decision.why else ""

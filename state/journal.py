@@ -87,6 +87,11 @@ class Journal:
         with self._db.write():
             return self.performance(self._db.insert("performance", row))
 
+    def set_run_url(self, performance_id: int, url: str) -> None:
+        """Where an evaluation was logged, later than it was made."""
+        with self._db.write():
+            self._db.change("UPDATE performance SET run_url = ? WHERE id = ?", url, performance_id)
+
     def performance(self, performance_id: int) -> PerformanceRecord:
         """One evaluation; StateError if there is none."""
         found = self._performance("id = ?", performance_id)

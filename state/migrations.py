@@ -253,3 +253,23 @@ def m2026_11_28_samples(db: Database) -> None:
     _table(db, "samples", {"name": str, "model": str, "at": str, "record": str, "file": bytes}, set())
     db.table("samples").create_index(["name"], unique=True)
     db.table("samples").create_index(["model", "at"])
+
+
+@migrations()
+def m2026_11_28_tracking(db: Database) -> None:
+    """What is still to be logged to MLflow, the step each kind has come to, and the long-lived runs there."""
+    entry = {
+        "kind": str, "model": str, "version": str, "step": int, "at": str, "payload": str,
+        "attempts": int, "not_before": str, "last_error": str,
+    }  # fmt: skip
+    _table(db, "tracking", entry, {"not_before"})
+    db.table("tracking").create_index(["model"])
+    db.execute(
+        "CREATE TABLE tracking_steps (model TEXT NOT NULL, kind TEXT NOT NULL, step INTEGER NOT NULL,"
+        " PRIMARY KEY (model, kind)) STRICT, WITHOUT ROWID"
+    )
+    db.execute(
+        "CREATE TABLE tracking_runs (place TEXT NOT NULL, model TEXT NOT NULL, version TEXT NOT NULL,"
+        " run_id TEXT NOT NULL, url TEXT NOT NULL, at TEXT NOT NULL,"
+        " PRIMARY KEY (place, model, version)) STRICT, WITHOUT ROWID"
+    )

@@ -116,6 +116,18 @@ class Promotions:
             )
             return tuple(versions.load(self._db, model, row["version"]) for row in rows)
 
+    def promotions_of(self, model: str, version: int) -> tuple[tuple[Promotion, str], ...]:
+        """The finished moves to a version, and roll-backs from it, each with its reason; oldest first."""
+        with self._db.read():
+            rows = self._db.rows(
+                "SELECT * FROM promotions WHERE model = ? AND state = 'done'"
+                " AND (version = ? OR (previous = ? AND kind = 'roll_back')) ORDER BY id",
+                model,
+                version,
+                version,
+            )
+        return tuple((_promotion(row), row["why"] or "") for row in rows)
+
     def _require_none_pending(self, model: str, version: int) -> None:
         row = versions.pending_promotion(self._db, model)
         if row is None:

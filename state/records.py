@@ -308,6 +308,29 @@ class OutboxItem:
 
 
 @dataclass(frozen=True, slots=True)
+class ToLog:
+    """A result that MLflow has not got yet."""
+
+    id: int
+    kind: str  # check, performance
+    model: str
+    version: str  # of the model, that it is about
+    step: int  # the how-manieth of its kind and model
+    at: datetime  # when the result came
+    payload: Mapping[str, Any] = field(default_factory=dict)
+    attempts: int = 0  # earlier ones may or may not have reached the store
+    last_error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackingRun:
+    """The long-lived MLflow run of a model's version; `url` is empty where no server is known."""
+
+    run_id: str
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class HistoryPoint:
     """One checked batch in the drift history of a model."""
 

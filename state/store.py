@@ -19,6 +19,7 @@ from state.promotions import Promotions
 from state.retrains import Retrains
 from state.rollup import RollUp
 from state.samples import Samples
+from state.tracking import Tracking
 from state.versions import Versions
 
 
@@ -117,6 +118,7 @@ class Store:
         self.pending_promotions = promotions.pending_promotions
         self.previous_champion = promotions.previous_champion
         self.past_champions = promotions.past_champions
+        self.promotions_of = promotions.promotions_of
 
         outbox = Outbox(db)
         self.enqueue = outbox.enqueue
@@ -140,10 +142,21 @@ class Store:
         self.record_decision = journal.record_decision
         self.decisions = journal.decisions
         self.save_performance = journal.save_performance
+        self.set_run_url = journal.set_run_url
         self.performance = journal.performance
         self.last_performance = journal.last_performance
         self.performances = journal.performances
         self.counters = journal.counters
+
+        tracking = Tracking(db)
+        self.queue_run = tracking.queue_run
+        self.to_log = tracking.to_log
+        self.logging_begins = tracking.logging_begins
+        self.logged = tracking.logged
+        self.log_later = tracking.log_later
+        self.waiting_to_log = tracking.waiting_to_log
+        self.remember_tracking_run = tracking.remember_tracking_run
+        self.tracking_run = tracking.tracking_run
 
     def together(self) -> AbstractContextManager[None]:
         """Several verbs as one transaction: `with store.together(): ...` keeps all of them or none.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,6 +32,16 @@ def s3_server() -> Iterator[S3]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def mlflow_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of MLflow whose tables are made: that takes seconds, a copy none."""
+    from trainers.mlflow_registry import MlflowRegistry
+
+    home = tmp_path_factory.mktemp("mlflow")
+    assert MlflowRegistry(home).alias("nothing", "champion") is None
+    return home / "mlflow.db"
 
 
 @pytest.fixture

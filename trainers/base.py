@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 # At run time, because pydantic reads these dataclasses back from JSON and looks the name up here.
 from detectors.metrics import Metrics
 from trainers.judgement import Cell
+from trainers.lineage import Lineage
 
 if TYPE_CHECKING:
     import numpy as np
@@ -154,6 +155,7 @@ class ModelVersion:
         schema: its feature columns; a retrain uses the same.
         model_path / model_sha256: a copy of the model beside the baseline, for the scoring of batches; empty
             where a version has none.
+        lineage: where it comes from; None in the records of an earlier release.
     """
 
     model: str
@@ -172,6 +174,7 @@ class ModelVersion:
     schema: Schema = field(default_factory=Schema)
     model_path: str = ""
     model_sha256: str = ""
+    lineage: Lineage | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,7 @@ class MlflowRegistry:
             run_id = _start_run(client, experiment, run_name, tags)
             with _all_or_nothing(client, run_id, model) as undo:
                 _log_params(client, run_id, params)
-                client.log_inputs(run_id, [_dataset_input(file) for file in data])
+                client.log_inputs(run_id, [dataset_input(file) for file in data])
                 model_id, digest = _log_model(client, experiment, run_id, estimator, example, needed)
                 undo.model_id = model_id
                 client.log_batch(run_id, metrics=_metrics(metrics, model_id))
@@ -97,7 +97,7 @@ class MlflowRegistry:
                     client.log_artifact(run_id, str(path))
                 client.set_terminated(run_id, "FINISHED")
                 client.set_registered_model_alias(model, alias, str(version))
-        url = self._run_url(experiment, run_id)
+        url = self.run_url(experiment, run_id)
         return LoggedVersion(version, run_id, url, _MODEL_URI + model_id, digest)
 
     def load(self, version: ModelVersion) -> Any:
@@ -157,7 +157,18 @@ class MlflowRegistry:
                 _log_params(client, run_id, params)
                 client.log_batch(run_id, metrics=_metrics(metrics, None))
                 client.set_terminated(run_id, "FINISHED")
-        return self._run_url(experiment, run_id)
+        return self.run_url(experiment, run_id)
+
+    @contextlib.contextmanager
+    def session(self, model: str) -> Iterator[tuple[MlflowClient, str]]:
+        """The client and the model's experiment; what goes wrong inside is a TrainingError."""
+        with self._speaking():
+            client = self._client()
+            yield client, self._experiment(client, model)
+
+    def run_url(self, experiment: str, run_id: str) -> str:
+        """Where people see a run; empty where no address of a server is known."""
+        return f"{self._ui}/#/experiments/{experiment}/runs/{run_id}" if self._ui else ""
 
     def _client(self) -> MlflowClient:
         with self._lock:
@@ -211,9 +222,6 @@ class MlflowRegistry:
         if found.lifecycle_stage == "deleted":  # its name stays taken, so nothing could ever be logged again
             client.restore_experiment(found.experiment_id)
         return str(found.experiment_id)
-
-    def _run_url(self, experiment: str, run_id: str) -> str:
-        return f"{self._ui}/#/experiments/{experiment}/runs/{run_id}" if self._ui else ""
 
     @contextlib.contextmanager
     def _speaking(self) -> Iterator[None]:
@@ -281,7 +289,7 @@ def _start_run(client: MlflowClient, experiment: str, name: str, tags: Mapping[s
 def _log_params(client: MlflowClient, run_id: str, params: Mapping[str, Any]) -> None:
     from mlflow.entities import Param
 
-    logged = [Param(key, _short(value)) for key, value in params.items()]
+    logged = [Param(key, short(value)) for key, value in params.items()]
     for start in range(0, len(logged), _BATCH):
         client.log_batch(run_id, params=logged[start : start + _BATCH])
 
@@ -346,7 +354,8 @@ def _register_name(client: MlflowClient, model: str) -> bool:
     return True
 
 
-def _dataset_input(file: DataFile) -> Any:
+def dataset_input(file: DataFile, context: str = "training") -> Any:
+    """A file as the input of a run, with its digest and rows."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     path = location(file.path)
@@ -358,7 +367,7 @@ def _dataset_input(file: DataFile) -> Any:
         source=json.dumps({"uri": path.as_uri()}),
         profile=json.dumps({"num_rows": file.rows, "sha256": file.sha256}),
     )
-    return DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", context)])
 
 
 def _metrics(metrics: Mapping[str, float], model_id: str | None) -> list[Any]:
@@ -373,9 +382,10 @@ def _metrics(metrics: Mapping[str, float], model_id: str | None) -> list[Any]:
 
 
 def _texts(tags: Mapping[str, str]) -> dict[str, str]:
-    return {key: _short(value) for key, value in tags.items()}
+    return {key: short(value) for key, value in tags.items()}
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """A text that MLflow takes as a param or tag."""
     text = str(value)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -35,11 +36,12 @@ from trainers.base import (
     counted_rows,
     quiet,
 )
-from trainers.code_version import code_version
 from trainers.dataset import TrainingData, build
 from trainers.judgement import MEASURED, Cell, matrix
+from trainers.lineage import Lineage, Origin
 from trainers.matrix_plot import matrix_files
 from trainers.promotion import breaches, recommend
+from trainers.provenance import lineage_of, lineage_tags
 from trainers.scoring import predicted
 from trainers.version_folder import VersionFolder
 
@@ -63,6 +65,7 @@ def train(
     baselines: Location | None = None,
     progress: Progress = quiet,
     tags: Mapping[str, str] | None = None,
+    origin: Origin | None = None,
 ) -> TrainOutcome:
     """Train a version from labelled files alone, without a champion to compare it with.
 
@@ -79,16 +82,19 @@ def train(
         gate: its limits are held against the hold-outs; what breaks them becomes a note.
         progress: told each step.
         tags: further tags of the MLflow run ("approved_by").
+        origin: what the caller knows of the training, for its lineage.
 
     Raises:
         TrainingError, DataError: nothing was registered.
     """
     job = _Job("train", model, spec, trainer, registry, home, baselines, progress)
     data = build(base_files, new_files, spec, progress=progress)
-    estimator = _fit(job, data)
+    estimator = _fit(trainer, data, progress)
     evaluations, _ = _evaluate(estimator, data, f"the new {trainer.name}")
     said = {**(tags or {}), "driftcatcher.kind": "train"}
-    version = _register(job, data, estimator, evaluations, _named("challenger", evaluations), said)
+    about: dict[str, Any] = {"spec": spec, "gate": gate, "trainer": trainer, "origin": origin}
+    lineage = lineage_of("train", data, base_files, new_files, **about)
+    version = _register(job, data, estimator, evaluations, _named("challenger", evaluations), said, lineage)
     counted = counted_rows(data.duplicates, data.conflicts)
     return TrainOutcome(version, data.notes + counted + breaches(evaluations, gate))
 
@@ -105,6 +111,7 @@ def retrain(
     baselines: Location | None = None,
     progress: Progress = quiet,
     tags: Mapping[str, str] | None = None,
+    origin: Origin | None = None,
 ) -> RetrainOutcome:
     """Train a challenger on the champion's data and new labelled files, and judge both on the same hold-outs.
 
@@ -121,7 +128,7 @@ def retrain(
     current = registry.load(champion)  # first: without the champion there is nothing to compare with
     schema = champion.schema if champion.schema.features else None
     data = build(champion.data, new_files, spec, schema=schema, owner=owner, progress=progress)
-    estimator = _fit(job, data)
+    estimator = _fit(trainer, data, progress)
     progress("measuring the current and the new model on the same hold-outs")
     before, said_before = _evaluate(current, data, owner)
     after, said_after = _evaluate(estimator, data, f"the new {trainer.name}")
@@ -136,8 +143,10 @@ def retrain(
         + "\n".join(f"- {r}" for r in reasons),
     }
     metrics = {**_named("champion", before), **_named("challenger", after), **_of_eras(cells)}
+    about: dict[str, Any] = {"spec": spec, "gate": gate, "trainer": trainer, "origin": origin}
+    lineage = lineage_of("retrain", data, champion.data, new_files, **about, parent=champion.version)
     drawn = partial(matrix_files, cells=cells, champion=f"v{champion.version}")
-    version = _register(job, data, estimator, after, metrics, said, drawn)
+    version = _register(job, data, estimator, after, metrics, said, lineage, drawn)
     counts = {"duplicates": data.duplicates, "conflicts": data.conflicts}
     return RetrainOutcome(
         before, after, version, recommendation, reasons, **counts, notes=data.notes, matrix=cells
@@ -164,17 +173,20 @@ class _Job:
             )
 
 
-def _fit(job: _Job, data: TrainingData) -> Any:
+def refit(data: TrainingData, trainer: Trainer, progress: Progress = quiet) -> tuple[Evaluation, ...]:
+    """Train on some data once more, and measure on its hold-outs; nothing is registered."""
+    return _evaluate(_fit(trainer, data, progress), data, f"the new {trainer.name}")[0]
+
+
+def _fit(trainer: Trainer, data: TrainingData, progress: Progress) -> Any:
     rows, columns = data.train_x.shape
-    job.progress(f"training {job.trainer.name} on {rows:,} rows of {columns} features")
+    progress(f"training {trainer.name} on {rows:,} rows of {columns} features")
     try:
-        return job.trainer.fit(data.train_x, data.train_y, data.schema.categorical)
+        return trainer.fit(data.train_x, data.train_y, data.schema.categorical)
     except TrainingError:
         raise
     except Exception as error:  # a plug-in's error becomes one clear line; the cause is kept
-        raise TrainingError(
-            f"the trainer {job.trainer.name} failed: {type(error).__name__}: {error}"
-        ) from error
+        raise TrainingError(f"the trainer {trainer.name} failed: {type(error).__name__}: {error}") from error
 
 
 def _evaluate(
@@ -232,12 +244,15 @@ def _register(
     evaluations: tuple[Evaluation, ...],
     metrics: Mapping[str, float],
     tags: Mapping[str, str],
+    lineage: Lineage,
     drawn: Callable[..., tuple[Path, ...]] | None = None,
 ) -> ModelVersion:
     """Baseline, run, registered version and alias: all of them or none. `drawn` makes further files of the run."""
     job.progress("fitting the baseline of the new version")
-    folder = VersionFolder(job.home, job.model, _baseline(job, data, estimator), estimator, job.baselines)
-    code = code_version()
+    papers = {"lineage.json": json.dumps(asdict(lineage), indent=2, ensure_ascii=False)}
+    folder = VersionFolder(
+        job.home, job.model, _baseline(job, data, estimator), estimator, job.baselines, papers
+    )
     job.progress("registering the new version")
     drawings = tempfile.TemporaryDirectory()
 
@@ -252,7 +267,7 @@ def _register(
             example=data.train_x.head(_EXAMPLE_ROWS),
             params={**_described(data, job.spec), "trainer": job.trainer.name, **job.trainer.params()},
             metrics=metrics,
-            tags={**tags, "driftcatcher.model": job.model, "driftcatcher.code": code},
+            tags={**tags, "driftcatcher.model": job.model, **lineage_tags(lineage)},
             data=data.files,
             artifacts=artifacts,
             run_name=f"{job.kind} {job.model}",
@@ -279,8 +294,9 @@ def _register(
         evaluations=evaluations,
         trainer=job.trainer.name,
         params=dict(job.trainer.params()),
-        code_version=code,
+        code_version=lineage.code,
         schema=data.schema,
+        lineage=lineage,
     )
 
 

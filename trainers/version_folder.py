@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from detectors.errors import DataError
@@ -24,7 +26,10 @@ MODEL_FILE = "model.skops"  # a copy: checks ask the model, and must not need th
 
 
 class VersionFolder:
-    """Writes baseline and model once the version's number is known; the folder is there whole or not at all."""
+    """Writes baseline and model once the version's number is known; the folder is there whole or not at all.
+
+    `papers` are texts beside them, by file name: what is worth reading about the version.
+    """
 
     def __init__(
         self,
@@ -33,10 +38,12 @@ class VersionFolder:
         baseline: Baseline,
         estimator: Any,
         baselines: Location | None = None,
+        papers: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._models = Path(home).absolute() / "models" / model
         self._baseline = baseline
         self._estimator = estimator
+        self._papers = papers
         self._elsewhere = None if baselines is None else baselines / model
         self._kept: Location | None = None
         self._made: Path | None = None
@@ -64,7 +71,7 @@ class VersionFolder:
         return self._made
 
     def write(self, version: int) -> tuple[Path, ...]:
-        """Store both under the version; the paths of what the registry has not got: the baseline.
+        """Store them under the version; the paths of what the registry has not got: baseline and papers.
 
         Raises:
             TrainingError: the folder of that version is there already, or the baseline cannot be kept elsewhere.
@@ -75,6 +82,8 @@ class VersionFolder:
         try:
             self._baseline.with_version(str(version)).save(staging / BASELINE_FILE)
             save(self._estimator, staging / MODEL_FILE)
+            for name, text in self._papers.items():
+                (staging / name).write_text(text, encoding="utf-8")
             if folder.exists():
                 raise TrainingError(
                     f"{folder} is there, but the registry has given version {version} anew "
@@ -87,7 +96,7 @@ class VersionFolder:
             self._forget()
             raise
         self._made = folder
-        return (folder / BASELINE_FILE,)
+        return (folder / BASELINE_FILE, *(folder / name for name in self._papers))
 
     def _keep(self, version: int, file: Path) -> Location | None:
         """Put the baseline where baselines have a place of their own; nothing there is overwritten."""

@@ -244,6 +244,10 @@ class Renderer:
         record = self.store.performance(int(item.payload["performance_id"]))
         return [Post(self._channel(record.model), performance_alert(record, self.config.slack.command))]
 
+    def pictures(self, batch: Batch) -> dict[str, bytes]:
+        """The same pictures for another place: PNG by the name of the file."""
+        return {file.name: file.content for file in self._plots(batch)}
+
     def _plots(self, batch: Batch) -> tuple[File, ...]:
         """Pictures of the worst features; without a stored profile or baseline there are none."""
         stored = self.store.profile(batch.id)

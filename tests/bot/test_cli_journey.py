@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -75,6 +77,76 @@ def test_the_whole_journey(trained, traffic, run) -> None:
     counters = status["counters"]
     assert [counters[n] for n in ("batches", "retrains", "promotions", "rollbacks")] == [3, 1, 1, 1]
     assert [p["verdict"] for p in status["history"]][1:] == ["drift", "stable"]
+
+
+def test_lineage_and_reproduction_of_a_version_that_was_retrained_promoted_and_taken_back(
+    trained, traffic, run
+) -> None:
+    folder = trained.folder
+    assert run(folder, "retrain", "--new-labeled-data", traffic.labelled).code == 0
+    assert run(folder, "promote", 2, "--why", "knows the new attacks").code == 0
+    assert run(folder, "rollback", "--why", "only trying").code == 0
+
+    told = run(folder, "lineage", 2)
+    assert told.code == 0, told.err
+    for words in (
+        "my-model version 2, trained ",
+        "not the champion",
+        "trainer      hist_gradient_boosting max_iter=100",
+        f"old data     {traffic.base}, 3,000 rows, SHA-256 ",
+        f"new data     {traffic.labelled}, 600 rows, SHA-256 ",
+        "labels       column Label, negative BENIGN",
+        "scikit-learn 1.",
+        "gate said    promote: ",
+        "version 2, ",
+        "from version 1 and labelled.csv (600 rows)",
+        "from base.csv (3,000 rows)",
+        ": knows the new attacks",
+        "rolled back to version 1 by cli:",
+    ):
+        assert words in told.out, (words, told.out)
+    found = run(folder, "lineage", 2, "--json").json
+    assert [a["version"] for a in found["ancestors"]] == [2, 1]
+    assert [m["what"] for m in found["moves"]] == ["promoted", "rolled back from"]
+    assert found["lineage"]["origin"]["project"] == str(folder)
+    assert found["lineage"]["origin"]["by"] == found["retrain"]["approved_by"]
+    assert found["lineage"]["origin"]["retrain"] == found["retrain"]["id"] == 1
+
+    for version, rows in ((1, "old hold-out rows."), (2, "old and ")):
+        again = run(folder, "reproduce", version)
+        assert (again.code, again.out.count("is reproduced")) == (0, 1), again.out
+        assert rows in again.out
+        assert "training hist_gradient_boosting on" in again.err
+    moved = traffic.labelled.read_bytes()
+    assert run(folder, "reproduce", 3).code == 3
+    assert "its versions: 1, 2" in run(folder, "lineage", 3).err
+    traffic.labelled.write_bytes(moved + b"\n")
+    try:
+        changed = run(folder, "reproduce", 2)
+    finally:
+        traffic.labelled.write_bytes(moved)
+    assert (changed.code, changed.out) == (2, "")
+    assert "labelled.csv has changed since it was chosen" in changed.err.splitlines()[-1]
+    assert run(folder, "status", "--json").json["models"][0]["champion_version"] == 1
+
+
+def test_a_version_that_comes_out_otherwise_says_so(trained, run) -> None:
+    database = sqlite3.connect(trained.folder / ".driftcatcher" / "state.db")
+    with database:
+        (record,) = database.execute("SELECT record FROM versions").fetchone()
+        edited = json.loads(record)
+        edited["evaluations"][0]["metrics"]["accuracy"] = 0.5
+        edited["lineage"]["environment"]["numpy"] = "1.0"
+        database.execute("UPDATE versions SET record = ?", (json.dumps(edited),))
+    database.close()
+    found = run(trained.folder, "reproduce", 1)
+    assert found.code == 1
+    assert "NOT reproduced" in found.out
+    assert "  accuracy on the old hold-out: 0.5 then, " in found.out
+    assert "What may be why:\n  numpy: 1.0 then, " in found.out
+    as_json = run(trained.folder, "reproduce", 1, "--json")
+    assert (as_json.code, as_json.json["same"]) == (1, False)
+    assert [d["what"] for d in as_json.json["differences"]] == ["accuracy on the old hold-out"]
 
 
 def test_several_files_an_option_and_promotion_at_once(trained, traffic, run, tmp_path) -> None:

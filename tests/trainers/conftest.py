@@ -18,14 +18,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 _KINDS = {"BENIGN": 0.0, "ddos": 4.0, "scan": -4.0}
 
 
-@pytest.fixture(scope="session")
-def mlflow_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store whose tables are made: that takes seconds, a copy none."""
-    home = tmp_path_factory.mktemp("mlflow")
-    assert MlflowRegistry(home).alias("nothing", "champion") is None
-    return home / "mlflow.db"
-
-
 @pytest.fixture
 def home(tmp_path: Path, mlflow_template: Path) -> Path:
     folder = tmp_path / "home"

@@ -6,9 +6,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.mlflow_server import serving
 from trainers.base import DataFile, LoggedVersion, ModelVersion, TrainingError
 from trainers.mlflow_registry import MlflowRegistry
 from trainers.sklearn_trainers import HistGradientBoosting
@@ -243,58 +241,8 @@ def test_a_first_use_by_several_processes_at_once_is_sound_and_silent(tmp_path):
 
 @pytest.fixture
 def server(tmp_path: Path, mlflow_template: Path) -> Iterator[str]:
-    """A real tracking server on a copy of the store."""
-    store = tmp_path / "server.db"
-    store.write_bytes(mlflow_template.read_bytes())
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "server",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--workers",
-        "1",
-    ]
-    places = [
-        "--backend-store-uri",
-        f"sqlite:///{store}",
-        "--artifacts-destination",
-        str(tmp_path / "served"),
-    ]
-    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    with (tmp_path / "server.log").open("w") as said:
-        process = subprocess.Popen(
-            [*command, *places],
-            env={**os.environ, **quiet},
-            stdout=said,
-            stderr=said,
-            cwd=tmp_path,
-            start_new_session=True,
-        )
-    try:
-        wait_until_up(f"http://127.0.0.1:{port}", process, tmp_path / "server.log")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(process.pid, 15)
-        process.wait(30)
-
-
-def wait_until_up(url: str, process: subprocess.Popen[bytes], said: Path) -> None:
-    for _ in range(600):
-        assert process.poll() is None, said.read_text()
-        try:
-            urllib.request.urlopen(f"{url}/health", timeout=5).close()
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
-        else:
-            return
-    raise AssertionError(f"the server did not come up: {said.read_text()}")
+    with serving(tmp_path, mlflow_template) as url:
+        yield url
 
 
 def test_a_tracking_server_does_as_well(server, tmp_path, note, capfd, monkeypatch):

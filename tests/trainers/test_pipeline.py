@@ -19,6 +19,7 @@ from detectors.checking import check
 from detectors.digest import sha256_file
 from detectors.errors import DataError
 from trainers.base import Gate, LabelSpec, ModelVersion, RetrainOutcome, TrainingError, TrainOutcome
+from trainers.lineage import Lineage
 from trainers.mlflow_registry import MlflowRegistry
 from trainers.pipeline import retrain, train
 from trainers.sklearn_trainers import HistGradientBoosting, LogisticRegression, RandomForest
@@ -132,9 +133,12 @@ def test_the_run_says_what_was_trained_on_what(first, registry):
     (file,) = first.version.data
     (logged,) = run.inputs.dataset_inputs
     assert (logged.dataset.name, logged.dataset.digest) == ("old.csv", file.sha256[:36])
-    (artifact,) = client(registry).list_artifacts(first.version.run_id)
-    local = client(registry).download_artifacts(first.version.run_id, artifact.path)
+    artifacts = [artifact.path for artifact in client(registry).list_artifacts(first.version.run_id)]
+    assert artifacts == ["baseline.npz", "lineage.json"]
+    local = client(registry).download_artifacts(first.version.run_id, "baseline.npz")
     assert sha256_file(local) == first.version.baseline_sha256
+    written = client(registry).download_artifacts(first.version.run_id, "lineage.json")
+    assert TypeAdapter(Lineage).validate_json(Path(written).read_text()) == first.version.lineage
 
 
 def test_limits_that_a_first_version_breaks_become_notes(flows, csv, spec, registry, home):
