@@ -239,3 +239,12 @@ def m2026_11_28_scale(db: Database) -> None:
     db.execute("CREATE INDEX outbox_waiting ON outbox (state) WHERE state = 'pending'")
     for table, column in (("retrains", "state"), ("promotions", "state"), ("silences", "until")):
         db.table(table).create_index([column])
+
+
+@migrations()
+def m2026_11_28_training(db: Database) -> None:
+    """A name for each training that the registry knows too, and what it must still be brought to."""
+    db.execute("ALTER TABLE retrains ADD COLUMN job TEXT NOT NULL DEFAULT ''")
+    columns = {"model": str, "kind": str, "job": str, "since": str, "not_before": str}
+    _table(db, "loose_ends", columns, set())
+    db.table("loose_ends").create_index(["not_before"])
