@@ -23,7 +23,7 @@ from bot.listing import inbox_exists
 from bot.times import utc_now
 from detectors.parts import here
 from state.lock import LockedError, OwnerLock
-from state.records import Batch, Retrain, StateError
+from state.records import AlreadyDecided, Batch, Retrain, StateError
 from state.store import Store
 from trainers.base import ModelRegistry, Progress, RetrainOutcome, TrainingError
 
@@ -196,17 +196,24 @@ class Application:
             outcome = perform(started, progress)
         except (TrainingError, StateError, ValueError) as error:
             reason = str(error)
-            return _kept(lambda: self.retraining.fail(started, reason))
+            return self._ended(started, lambda: self.retraining.fail(started, reason))
         except BaseException as error:
             reason = f"{type(error).__name__}: {error}"
-            _kept(lambda: self.retraining.fail(started, reason))
+            self._ended(started, lambda: self.retraining.fail(started, reason))
             raise
         try:
-            return _kept(lambda: self.retraining.finish(started, outcome))
+            return self._ended(started, lambda: self.retraining.finish(started, outcome))
         except Exception as error:
             log.exception("the result of retrain %s cannot be kept", started.id)
             lost = f"trained, but the result cannot be kept: {error}"
-            return _kept(lambda: self.retraining.fail(started, lost))
+            return self._ended(started, lambda: self.retraining.fail(started, lost))
+
+    def _ended(self, retrain: Retrain, step: Callable[[], Retrain]) -> Retrain:
+        """Keep how it ended, unless somebody has cancelled it first."""
+        try:
+            return _kept(step)
+        except AlreadyDecided:
+            return self.store.retrain(retrain.id)
 
     def close(self) -> None:
         """Close the state file, and leave the cluster."""
@@ -340,6 +347,7 @@ class Bot:
         self._housekept = now
         self._wake()
         self._roll_up(now)
+        self.app.retraining.tie_loose_ends()  # last: a registry that is away takes its time to say so
 
     def _track(self) -> None:
         """Tell MLflow what the checks have found; while it is away, ask less and less often."""
@@ -402,8 +410,9 @@ class Bot:
 
         def perform(retrain: Retrain, progress: Progress) -> RetrainOutcome:
             limit = self.app.config.model(retrain.model).retrain_limit
+            job = job_for(self.app.config, self.app.store, retrain)
             return run_in_child(
-                job_for(self.app.config, self.app.store, retrain), progress, self._stop, limit
+                job, progress, self._stop, limit, lambda: self.app.retraining.cancelled(retrain.id)
             )
 
         self.app.run_retrain(queued, perform, progress)

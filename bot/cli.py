@@ -421,6 +421,7 @@ def retrain(
     application = _application(context)
     model = _model(application, model_name)
     application.retraining.recover()  # what a killed command left behind must not lock the model
+    application.retraining.tie_loose_ends()
     _require_whole_samples(application, model, files)
     approved = application.retraining.approve(
         model,
@@ -430,6 +431,8 @@ def retrain(
         force=force,
     )
     done = _run(application, approved)
+    if done.state == "cancelled":
+        _refuse(f"retrain {done.id} was cancelled by {done.decided_by}")
     if done.outcome is None:
         raise click.ClickException(f"the retrain ended as {done.state}: {done.error}")
     promoted = promote_it and done.outcome.recommendation == "promote"
@@ -491,13 +494,20 @@ def _open_incident(application: Application, model: ModelSection) -> int | None:
 
 
 def _run(application: Application, approved: Retrain) -> Retrain:
-    """Run it here, or wait for the running bot that took it first."""
-    from bot.jobs import job_for, perform
+    """Run it in a child of this process, or wait for the running bot that took it first."""
+    import threading
+    import time
+
+    from bot.jobs import job_for, run_in_child
 
     def here(retrain: Retrain, progress: Callable[[str], None]) -> Any:
-        return perform(job_for(application.config, application.store, retrain), progress)
-
-    import time
+        return run_in_child(
+            job_for(application.config, application.store, retrain),
+            progress,
+            threading.Event(),
+            application.config.model(retrain.model).retrain_limit,
+            lambda: application.retraining.cancelled(retrain.id),
+        )
 
     while (done := application.store.retrain(approved.id)).state in ("queued", "running"):
         if done.state == "queued":
@@ -540,6 +550,20 @@ def _show_outcome(done: Retrain, promoted: bool) -> None:
 
 
 @cli.command()
+@click.argument("retrain", type=int, metavar="RETRAIN")
+@click.option("--why", default="", help="The reason, for the audit log and the thread.")
+@click.pass_context
+def cancel(context: click.Context, retrain: int, why: str) -> None:
+    """End the RETRAIN with this number (see `status`) while it is queued or running, whoever runs it."""
+    application = _application(context)
+    done = application.retraining.cancel(retrain, _me(), why)
+    click.echo(
+        f"retrain {done.id} of {done.model} is cancelled; version {done.champion_version} stays in use."
+    )
+    application.retraining.tie_loose_ends()
+
+
+@cli.command()
 @click.argument("version", type=int)
 @model_option
 @click.option("--why", default="", help="The reason, for the audit log.")
@@ -549,6 +573,7 @@ def promote(context: click.Context, version: int, model_name: str | None, why: s
     application = _application(context)
     model = _model(application, model_name)
     application.retraining.recover()
+    application.retraining.tie_loose_ends()
     for done in application.store.retrains(model.name, 1000):
         if done.outcome is not None and done.outcome.version.version == version:
             application.retraining.promote(done, _me(), why)
@@ -596,6 +621,7 @@ def rollback(context: click.Context, version: int | None, model_name: str | None
     application = _application(context)
     model = _model(application, model_name)
     application.retraining.recover()
+    application.retraining.tie_loose_ends()
     champion = application.store.champion(model.name)
     current = champion.record.version if champion else None
     last = next(

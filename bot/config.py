@@ -168,6 +168,7 @@ class ModelSection(_Section):
     alert_cooldown: Duration = timedelta(hours=6)
     retrain_cooldown: Duration = timedelta(hours=24)
     retrain_limit: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(hours=6)
+    retrain_memory_mb: Annotated[int, Field(gt=0)] | None = None
     channel: str = ""
     approvers: Approvers | None = None
     trainer: dict[str, Any] = Field(default_factory=dict)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -47,6 +47,7 @@ class RetrainJob:
     tags: Mapping[str, str]
     cluster: str = ""
     origin: Origin = field(default_factory=Origin)
+    memory_mb: int | None = None  # beyond what Python and its libraries take
 
     def to_json(self) -> str:
         """For the child's standard input, on one line."""
@@ -66,7 +67,11 @@ def job_for(config: Config, store: Store, retrain: Retrain) -> RetrainJob:
         model = config.model(retrain.model)
     except LookupError as error:
         raise TrainingError(str(error)) from error
-    tags = {"driftcatcher.approved_by": retrain.approved_by, "driftcatcher.retrain": str(retrain.id)}
+    tags = {
+        "driftcatcher.approved_by": retrain.approved_by,
+        "driftcatcher.retrain": str(retrain.id),
+        "driftcatcher.job": retrain.job,
+    }
     version = str(retrain.champion_version)
     if run := store.tracking_run(place_of(config), retrain.model, version):
         tags["mlflow.parentRunId"] = run.run_id  # it was made for what that run shows
@@ -84,6 +89,7 @@ def job_for(config: Config, store: Store, retrain: Retrain) -> RetrainJob:
         tags=tags,
         cluster=config.cluster,
         origin=origin_of(config, model, retrain.approved_by, retrain.approved_at, **approved),
+        memory_mb=model.retrain_memory_mb,
     )
 
 
@@ -110,10 +116,14 @@ def perform(job: RetrainJob, progress: Progress) -> RetrainOutcome:
 
 
 def run_in_child(
-    job: RetrainJob, progress: Progress, stop: threading.Event, limit: timedelta = timedelta(hours=6)
+    job: RetrainJob,
+    progress: Progress,
+    stop: threading.Event,
+    limit: timedelta = timedelta(hours=6),
+    cancelled: Callable[[], bool] = lambda: False,
 ) -> RetrainOutcome:
     """Run the job in a process of its own. TrainingError when it fails, is killed, takes longer than `limit`,
-    or `stop` is set.
+    `stop` is set, or `cancelled` says yes.
 
     The child ends when its standard input closes, so it never outlives a bot that was killed.
     """
@@ -130,7 +140,7 @@ def run_in_child(
         raise TrainingError("the training process could not be started")
     complaints: list[bytes] = []
     drain = threading.Thread(target=lambda pipe: complaints.extend(pipe), args=(child.stderr,), daemon=True)
-    watch = threading.Thread(target=_end_when_told, args=(child, stop, late, limit), daemon=True)
+    watch = threading.Thread(target=_end_when_told, args=(child, stop, late, limit, cancelled), daemon=True)
     drain.start()
     watch.start()
     answer: dict[str, Any] = {}
@@ -150,10 +160,12 @@ def run_in_child(
     finally:
         child.stdin.close()
         child.wait()
+        watch.join(timeout=5)  # it asks the state file, which may be closed afterwards
     drain.join(timeout=5)
     if late.is_set() and "outcome" not in answer:
         raise TrainingError(f"the training took longer than {limit} and was ended: see `retrain_limit`")
-    return _outcome(answer, code, b"".join(complaints[-20:]).decode(errors="replace"), stop.is_set())
+    said = b"".join(complaints[-20:]).decode(errors="replace")
+    return _outcome(answer, code, said, stop.is_set(), job.memory_mb)
 
 
 def _environment() -> dict[str, str]:
@@ -166,12 +178,16 @@ def _environment() -> dict[str, str]:
 
 
 def _end_when_told(
-    child: subprocess.Popen[bytes], stop: threading.Event, late: threading.Event, limit: timedelta
+    child: subprocess.Popen[bytes],
+    stop: threading.Event,
+    late: threading.Event,
+    limit: timedelta,
+    cancelled: Callable[[], bool],
 ) -> None:
     """End the child when it is told to or late; and what it started with it, else its pipes stay open."""
     deadline = time.monotonic() + limit.total_seconds()
     while child.poll() is None:
-        if stop.wait(0.2):
+        if stop.wait(0.2) or cancelled():
             break
         if time.monotonic() > deadline:
             late.set()
@@ -180,7 +196,19 @@ def _end_when_told(
         os.killpg(child.pid, signal.SIGKILL)  # its session is its own
 
 
-def _outcome(answer: Mapping[str, Any], code: int, complaints: str, stopped: bool) -> RetrainOutcome:
+def too_little(megabytes: int | None) -> str:
+    """What to do about a training that had too little memory."""
+    if megabytes is None:
+        return "the training needs more memory than this machine has: fewer rows, or a smaller model"
+    return (
+        f"the training needs more than the {megabytes:,} MB that it may have: raise `retrain_memory_mb`, "
+        "or give it fewer rows or a smaller model"
+    )
+
+
+def _outcome(
+    answer: Mapping[str, Any], code: int, complaints: str, stopped: bool, memory_mb: int | None
+) -> RetrainOutcome:
     if "outcome" in answer:
         from pydantic import TypeAdapter
 
@@ -191,6 +219,8 @@ def _outcome(answer: Mapping[str, Any], code: int, complaints: str, stopped: boo
         raise TrainingError("the bot was stopped while the retrain ran; approve it again")
     if complaints:
         log.error("the training process said:\n%s", complaints)
+    if "bad_alloc" in complaints or "MemoryError" in complaints:
+        raise TrainingError(too_little(memory_mb))
     how = f"was killed by signal {-code}" if code < 0 else f"ended with status {code}"
     raise TrainingError(
         f"the training process {how} before it had a result; the bot's log has its last words"

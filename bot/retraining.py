@@ -17,7 +17,7 @@ from bot.times import utc_now
 from detectors.digest import sha256_file
 from detectors.errors import DataError
 from detectors.location import Location, location
-from state.records import Batch, Promotion, Retrain, StateError
+from state.records import Batch, LooseEnd, Promotion, Retrain, StateError
 from state.store import Store
 from trainers.base import (
     DataFile,
@@ -29,10 +29,12 @@ from trainers.base import (
     TrainOutcome,
     quiet,
 )
+from trainers.version_folder import forget
 
 log = logging.getLogger(__name__)
 
 IN_HAND = timedelta(seconds=60)  # a younger move may still be in the hands of the process that began it
+PAUSE = timedelta(seconds=30)  # between two looks at a registry that is away
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,20 @@ class Retraining:
             failed = self.store.fail_retrain(retrain.id, error, self.now())
             self._say("retrain_failed", failed)
         return failed
+
+    def cancel(self, retrain_id: int, by: str, why: str = "") -> Retrain:
+        """End a queued or running retrain and tell its thread. StateError once it has ended."""
+        with self.store.together():
+            cancelled = self.store.cancel_retrain(retrain_id, by, self.now(), why)
+            self._say("retrain_failed", cancelled)
+        return cancelled
+
+    def cancelled(self, retrain_id: int) -> bool:
+        """Whether somebody has cancelled it; False while the state file cannot be asked."""
+        try:
+            return self.store.retrain(retrain_id).state == "cancelled"
+        except StateError:
+            return False
 
     def promote(self, retrain: Retrain, by: str, why: str = "") -> Promotion:
         """Make the challenger the champion: registry alias and baseline move together."""
@@ -223,9 +239,9 @@ class Retraining:
         try:
             self.registry().set_alias(model, "champion", version)
         except Exception as error:
-            self.store.abandon_promotion(promotion.id, f"{type(error).__name__}: {error}")
+            self.store.abandon_promotion(promotion.id, f"{type(error).__name__}: {error}", self.now())
             raise TrainingError(
-                f"the registry did not take version {version}: {error}. Nothing was moved."
+                f"the registry did not take version {version}: {error}. The champion stays as it was."
             ) from error
         return self._finish_move(promotion)
 
@@ -263,6 +279,49 @@ class Retraining:
                 self._finish_move(promotion)
             except Exception:
                 log.exception("the move is not finished yet; it is tried again")
+
+    def tie_loose_ends(self) -> None:
+        """Bring the registry to what is known here: twice, since what was on its way to it may arrive late."""
+        for end in self.store.loose_ends(self.now()):
+            try:
+                agreed = self._agree(end.model) if end.kind == "alias" else self._clear(end)
+            except Exception as error:  # noqa: BLE001  the registry is away, and what it raises is its own affair
+                log.warning("the registry is not brought up to date yet (%s); it is tried again", error)
+                self.store.tie_later(end.id, self.now() + PAUSE)
+                continue
+            if agreed and self.now() - end.since >= IN_HAND:
+                self.store.tied(end.id)
+            else:
+                self.store.tie_later(end.id, max(self.now(), end.since + IN_HAND))
+
+    def _clear(self, end: LooseEnd) -> bool:
+        known = {version.record.version for version in self.store.versions(end.model)}
+        for version in self.registry().clear(end.model, end.job, known):
+            log.warning("version %s of %s came of a training that died; it is deleted", version, end.model)
+            forget(self.config.home, end.model, version, self.config.baselines)
+        return True
+
+    def _agree(self, model: str) -> bool:
+        """Point the alias at the champion; False while a move is under way."""
+        before = self._settled_champion(model)
+        if before is None:
+            return False
+        (champion,) = before
+        if self.registry().alias(model, "champion") != champion:
+            log.warning("the registry's champion of %s is put back to version %s", model, champion)
+            if champion is None:
+                self.registry().drop_alias(model, "champion")
+            else:
+                self.registry().set_alias(model, "champion", champion)
+        return self._settled_champion(model) == before  # else somebody has promoted meanwhile
+
+    def _settled_champion(self, model: str) -> tuple[int | None] | None:
+        """The champion (there may be none), unless a move is under way."""
+        with self.store.together():
+            if any(promotion.model == model for promotion in self.store.pending_promotions()):
+                return None
+            champion = self.store.champion(model)
+        return (champion.record.version if champion else None,)
 
     def _say(self, kind: str, retrain: Retrain) -> None:
         """Put the news into the outbox: the thread's message and the edit of the incident."""

@@ -273,3 +273,12 @@ def m2026_11_28_tracking(db: Database) -> None:
         " run_id TEXT NOT NULL, url TEXT NOT NULL, at TEXT NOT NULL,"
         " PRIMARY KEY (place, model, version)) STRICT, WITHOUT ROWID"
     )
+
+
+@migrations()
+def m2026_11_28_training(db: Database) -> None:
+    """A name for each training that the registry knows too, and what it must still be brought to."""
+    db.execute("ALTER TABLE retrains ADD COLUMN job TEXT NOT NULL DEFAULT ''")
+    columns = {"model": str, "kind": str, "job": str, "since": str, "not_before": str}
+    _table(db, "loose_ends", columns, set())
+    db.table("loose_ends").create_index(["not_before"])

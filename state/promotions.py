@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlite3 import Row
 from typing import Literal
 
-from state import incidents, retrains, versions
+from state import incidents, loose_ends, retrains, versions
 from state.codec import moment, stamp
 from state.database import Database
 from state.journal import note
@@ -83,9 +83,13 @@ class Promotions:
             return _load(self._db, promotion_id)
 
     def abandon_promotion(self, promotion_id: int, why: str, now: datetime | None = None) -> Promotion:
-        """The registry could not be moved: the champion stays, and the challenger can be promoted again."""
+        """The registry could not be moved: the champion stays, and the challenger can be promoted again.
+
+        An answer that got lost looks the same, so the alias is a loose end.
+        """
         with self._db.write():
-            self._close(promotion_id, "abandoned", why, now)
+            promotion = self._close(promotion_id, "abandoned", why, now)
+            loose_ends.leave(self._db, promotion.model, "alias", "", now or promotion.at)
             return _load(self._db, promotion_id)
 
     def pending_promotions(self) -> tuple[Promotion, ...]:

@@ -18,7 +18,7 @@ from trainers.base import DataFile, ModelVersion, RetrainOutcome
 BatchState = Literal["checking", "checked", "failed"]
 IncidentState = Literal["open", "retraining", "decision", "resolved", "dismissed"]
 RetrainState = Literal[
-    "queued", "running", "succeeded", "failed", "interrupted", "promoted", "kept", "rolled_back"
+    "queued", "running", "succeeded", "failed", "interrupted", "cancelled", "promoted", "kept", "rolled_back"
 ]
 
 Truth = Literal["true_drift", "false_alarm"]
@@ -37,13 +37,14 @@ INCIDENT_TRANSITIONS: Mapping[str, frozenset[str]] = MappingProxyType(
 )
 RETRAIN_TRANSITIONS: Mapping[str, frozenset[str]] = MappingProxyType(
     {
-        "queued": frozenset({"running", "interrupted", "failed"}),
-        "running": frozenset({"succeeded", "failed", "interrupted"}),
+        "queued": frozenset({"running", "interrupted", "failed", "cancelled"}),
+        "running": frozenset({"succeeded", "failed", "interrupted", "cancelled"}),
         "succeeded": frozenset({"promoted", "kept"}),
         "promoted": frozenset({"rolled_back"}),
         "kept": frozenset({"promoted"}),
         "failed": frozenset(),
         "interrupted": frozenset(),
+        "cancelled": frozenset(),
         "rolled_back": frozenset({"promoted"}),  # second thoughts
     }
 )
@@ -63,7 +64,7 @@ class AlreadyDecided(StateError):
 
     Attributes:
         who: the user that decided;  when: UTC.
-        what: approved, dismissed, resolved, trained, promoted, kept or rolled back.
+        what: approved, cancelled, dismissed, resolved, trained, promoted, kept or rolled back.
     """
 
     def __init__(self, who: str, when: datetime, what: str) -> None:
@@ -174,6 +175,7 @@ class Retrain:
     decided_at: datetime | None = None
     why: str = ""  # the approver's reason
     back_to: int | None = None  # rolled back: the version in use since
+    job: str = ""  # its name in the registry; empty in older records
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +262,17 @@ class Sample:
     by: str
     at: datetime
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LooseEnd:
+    """What the registry must still be brought to; see `state.loose_ends`."""
+
+    id: int
+    model: str
+    kind: Literal["leftovers", "alias"]
+    job: str  # of leftovers: the training's name in the registry
+    since: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from sqlite3 import Row
+from uuid import uuid4
 
-from state import incidents, versions
+from state import incidents, loose_ends, versions
 from state.codec import (
     files_from_json,
     files_to_json,
@@ -71,6 +72,7 @@ class Retrains:
                 "model": model, "state": "queued", "incident_id": incident_id, "files": files_to_json(files),
                 "champion_version": champion_version, "approved_by": by, "approved_at": stamp(now),
                 "forced": int(forced), "why": why,
+                "job": uuid4().hex,
             }  # fmt: skip
             retrain_id = self._db.insert("retrains", row)
             if incident_id is not None:
@@ -137,6 +139,40 @@ class Retrains:
         """The training failed: the incident is open again and may be approved again."""
         with self._db.write():
             return _end_without_result(self._db, retrain_id, "failed", error, now)
+
+    def cancel_retrain(self, retrain_id: int, by: str, now: datetime, why: str = "") -> Retrain:
+        """End a retrain that is queued or running: noted, and the incident is open again.
+
+        AlreadyDecided or StateError once it has ended: a result that was kept before this stays. Whoever runs it
+        sees the state and ends its process.
+        """
+        with self._db.write():
+            retrain = load(self._db, retrain_id)
+            if retrain.state not in ("queued", "running"):
+                if retrain.decided_by and retrain.decided_at:
+                    raise AlreadyDecided(
+                        retrain.decided_by, retrain.decided_at, retrain.state.replace("_", " ")
+                    )
+                raise StateError(
+                    f"retrain {retrain_id} is {retrain.state} already: there is nothing to cancel"
+                )
+            note(self._db, by, "cancel", retrain.model, f"retrain {retrain_id}", why, now)
+            _end_without_result(self._db, retrain_id, "cancelled", why, now)
+            self._db.change(
+                "UPDATE retrains SET decided_by = ?, decided_at = ? WHERE id = ?", by, stamp(now), retrain_id
+            )
+            return load(self._db, retrain_id)
+
+    def active_retrains(self, model: str | None = None) -> tuple[Retrain, ...]:
+        """Those that are queued or running, of one model or of all, oldest first."""
+        with self._db.read():
+            rows = self._db.rows(
+                "SELECT * FROM retrains WHERE state IN ('queued', 'running') AND (? IS NULL OR model = ?)"
+                " ORDER BY id",
+                model,
+                model,
+            )
+        return tuple(_retrain(row) for row in rows)
 
     def interrupt_running(self, now: datetime, *, here_only: bool = False) -> tuple[Retrain, ...]:
         """At start-up: retrains whose process is gone become interrupted, their incidents open again.
@@ -206,6 +242,8 @@ def load(db: Database, retrain_id: int) -> Retrain:
 def move(db: Database, retrain_id: int, to: str) -> Retrain:
     """Take a retrain to another state, inside a transaction; returns it as it was."""
     retrain = load(db, retrain_id)
+    if retrain.state == "cancelled" and retrain.decided_by and retrain.decided_at:
+        raise AlreadyDecided(retrain.decided_by, retrain.decided_at, "cancelled")
     if to not in RETRAIN_TRANSITIONS[retrain.state]:
         raise StateError(f"retrain {retrain_id} is {retrain.state}, it cannot become {to}")
     db.change("UPDATE retrains SET state = ? WHERE id = ?", to, retrain_id)
@@ -254,7 +292,7 @@ def _last_retrain_at(db: Database, model: str) -> datetime | None:
     return maybe(
         db.value(
             "SELECT max(approved_at) FROM retrains WHERE model = ?"
-            " AND state NOT IN ('failed', 'interrupted')",
+            " AND state NOT IN ('failed', 'interrupted', 'cancelled')",
             model,
         )
     )
@@ -263,6 +301,8 @@ def _last_retrain_at(db: Database, model: str) -> datetime | None:
 def _end_without_result(db: Database, retrain_id: int, state: str, error: str, now: datetime) -> Retrain:
     retrain = move(db, retrain_id, state)
     db.change("UPDATE retrains SET finished_at = ?, error = ? WHERE id = ?", stamp(now), error, retrain_id)
+    if retrain.state == "running" and retrain.job:
+        loose_ends.leave(db, retrain.model, "leftovers", retrain.job, now)
     if retrain.incident_id is not None:
         incidents.move(db, retrain.incident_id, "open", "", now)
     return load(db, retrain_id)
@@ -287,4 +327,5 @@ def _retrain(row: Row) -> Retrain:
         decided_at=maybe(row["decided_at"]),
         why=row["why"],
         back_to=row["back_to"],
+        job=row["job"],
     )

@@ -12,6 +12,7 @@ from state.feedback import Feedbacks
 from state.inboxes import Inboxes
 from state.incidents import Incidents
 from state.journal import Journal
+from state.loose_ends import LooseEnds
 from state.notices import Notices
 from state.outbox import Outbox
 from state.posts import Posts
@@ -98,7 +99,9 @@ class Store:
         self.start_retrain = retrains.start_retrain
         self.finish_retrain = retrains.finish_retrain
         self.fail_retrain = retrains.fail_retrain
+        self.cancel_retrain = retrains.cancel_retrain
         self.interrupt_running = retrains.interrupt_running
+        self.active_retrains = retrains.active_retrains
         self.retrain = retrains.retrain
         self.retrains = retrains.retrains
         self.last_retrain_at = retrains.last_retrain_at
@@ -119,6 +122,11 @@ class Store:
         self.previous_champion = promotions.previous_champion
         self.past_champions = promotions.past_champions
         self.promotions_of = promotions.promotions_of
+
+        ends = LooseEnds(db)
+        self.loose_ends = ends.loose_ends
+        self.tie_later = ends.tie_later
+        self.tied = ends.tied
 
         outbox = Outbox(db)
         self.enqueue = outbox.enqueue

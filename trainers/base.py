@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
@@ -292,6 +292,17 @@ class ModelRegistry(Protocol):
 
     def alias(self, model: str, alias: str) -> int | None:
         """The version the alias points at, None where it is not set."""
+        ...
+
+    def drop_alias(self, model: str, alias: str) -> None:
+        """Let the alias point nowhere."""
+        ...
+
+    def clear(self, model: str, job: str, known: Collection[int]) -> tuple[int, ...]:
+        """End what the training named `job` (the tag "driftcatcher.job") left behind.
+
+        Its runs are marked as killed, its versions deleted but those that are `known`; returns the deleted ones.
+        """
         ...
 
     def log_metrics_run(

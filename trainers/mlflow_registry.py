@@ -12,12 +12,13 @@ import re
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detectors.location import location
 from trainers.base import DataFile, LoggedVersion, ModelVersion, TrainingError
+from trainers.mlflow_leftovers import JOB, end_runs
 from trainers.model_file import TRUSTED, folder_digest, load, needed_types
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ class MlflowRegistry:
         """Log a run with the model, register it, set the alias; see `trainers.base.ModelRegistry`."""
         needed = needed_types(estimator, self._trusted)
         with self._speaking():
+            from mlflow.exceptions import MlflowException
+
             client = self._client()
             experiment = self._experiment(client, model)
             run_id = _start_run(client, experiment, run_name, tags)
@@ -97,6 +100,10 @@ class MlflowRegistry:
                     client.log_artifact(run_id, str(path))
                 client.set_terminated(run_id, "FINISHED")
                 client.set_registered_model_alias(model, alias, str(version))
+            if self._served and (job := tags.get(JOB)):
+                # MLflow asks again when an answer is lost: then there is a second run or version.
+                with contextlib.suppress(MlflowException):
+                    end_runs(client, experiment, model, job, but_run=run_id, known=(version,))
         url = self.run_url(experiment, run_id)
         return LoggedVersion(version, run_id, url, _MODEL_URI + model_id, digest)
 
@@ -139,6 +146,17 @@ class MlflowRegistry:
                 if error.error_code in _ABSENT:
                     return None
                 raise
+
+    def drop_alias(self, model: str, alias: str) -> None:
+        """Let the alias point nowhere; nothing happens where it is not set."""
+        with self._speaking():
+            self._client().delete_registered_model_alias(model, alias)
+
+    def clear(self, model: str, job: str, known: Collection[int]) -> tuple[int, ...]:
+        """End what a training that came to nothing left behind; see `trainers.base.ModelRegistry`."""
+        with self._speaking():
+            client = self._client()
+            return end_runs(client, self._experiment(client, model), model, job, known=known)
 
     def log_metrics_run(
         self,

@@ -25,6 +25,16 @@ BASELINE_FILE = "baseline.npz"
 MODEL_FILE = "model.skops"  # a copy: checks ask the model, and must not need the registry for it
 
 
+def forget(home: Path, model: str, version: int, baselines: Location | None = None) -> None:
+    """Remove the files of a version that was taken back after its training had died."""
+    models = Path(home).absolute() / "models" / model
+    for folder in (models / f"v{version}", *models.glob(f".v{version}-*")):
+        shutil.rmtree(folder, ignore_errors=True)
+    if baselines is not None:
+        with suppress(OSError, DataError):
+            (baselines / model / f"v{version}" / BASELINE_FILE).unlink()
+
+
 class VersionFolder:
     """Writes baseline and model once the version's number is known; the folder is there whole or not at all.
 

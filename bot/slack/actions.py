@@ -52,6 +52,7 @@ def register(app: App, services: Services) -> None:
         ids.BATCH_QUARANTINE: clicks.quarantine,
         ids.BATCH_RELEASE: clicks.release,
         ids.RETRAIN_OPEN: clicks.open_form,
+        ids.RETRAIN_CANCEL: clicks.cancel,
         ids.RETRAIN_PROMOTE: clicks.promote,
         ids.RETRAIN_KEEP: clicks.keep,
         ids.RETRAIN_ROLLBACK: clicks.roll_back,
@@ -243,6 +244,12 @@ class Clicks:
         if retrain.state not in ("succeeded", "kept"):
             raise Refused(_decided(retrain))
         self._later(body, client, lambda: self.services.retraining.promote(retrain, body["user"]["id"]))
+
+    def cancel(self, body: Body, client: WebClient) -> None:
+        """End a retrain that is queued or running."""
+        retrain = self._retrain(body)
+        self._permitted(body, client, retrain.model, "cancel a retrain")
+        self.services.retraining.cancel(retrain.id, body["user"]["id"])
 
     def keep(self, body: Body, client: WebClient) -> None:
         """Keep the champion."""

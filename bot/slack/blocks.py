@@ -72,13 +72,13 @@ def button(
     return element
 
 
-def confirmation(title: str, text: str, yes: str, *, style: Style | None = None) -> Block:
+def confirmation(title: str, text: str, yes: str, *, no: str = "Cancel", style: Style | None = None) -> Block:
     """The question Slack asks before it passes a press on."""
     dialog: Block = {
         "title": plain(title, 100),
         "text": plain(text, 300),
         "confirm": plain(yes, 30),
-        "deny": plain("Cancel", 30),
+        "deny": plain(no, 30),
     }
     if style:
         dialog["style"] = style

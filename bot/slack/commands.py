@@ -28,7 +28,7 @@ from bot.slack.version_blocks import rollback_choice
 from detectors.digest import sha256_file
 from detectors.errors import DataError
 from detectors.location import Location
-from state.records import StateError
+from state.records import Retrain, StateError
 
 Tell = Callable[[Message], Any]
 WAIT = 10.0  # seconds for another check of the same file; the threads are few
@@ -53,13 +53,15 @@ def register(app: App, services: Services) -> None:
         words = unescape(str(body.get("text") or "")).split()
         if words[:1] == ["retrain"]:
             commands.guarded(tell, lambda: commands.retrain_form(words[1:], body, client, tell))
+        elif words[:1] == ["cancel"]:
+            commands.guarded(tell, lambda: commands.cancel(words[1:], body["user_id"], client, tell))
         else:
             commands.answer(words, tell)
 
     answered: deque[str] = deque(maxlen=500)  # Slack repeats an event whose acknowledgement was lost
 
     @app.event("app_mention")
-    def mention(body: dict[str, Any], event: dict[str, Any], say: Say) -> None:
+    def mention(body: dict[str, Any], event: dict[str, Any], client: WebClient, say: Say) -> None:
         if body.get("event_id") in answered:
             return
         answered.append(str(body.get("event_id")))
@@ -75,7 +77,10 @@ def register(app: App, services: Services) -> None:
                     raise
                 say(text=message.text, blocks=without_tables(message).blocks, **shape)
 
-        commands.answer(words, tell)
+        if words[:1] == ["cancel"]:
+            commands.guarded(tell, lambda: commands.cancel(words[1:], str(event["user"]), client, tell))
+        else:
+            commands.answer(words, tell)
 
     @app.event("message")
     @app.event("file_shared")
@@ -201,6 +206,31 @@ class Commands:
         if not past:
             raise Misunderstood(f"{model.name} has no earlier version to go back to.")
         tell(rollback_choice(model.name, champion.record.version, past))
+
+    def cancel(self, words: Sequence[str], user: str, client: WebClient, tell: Tell) -> None:
+        """`cancel`, `cancel MODEL`, `cancel NUMBER`: end the retrain that is queued or running."""
+        retrain = self._active(words[0] if words else None)
+        model = self._model(retrain.model)
+        permission = self.services.permit(client, user, model, "cancel a retrain")
+        if not permission.granted:
+            tell(refusal(permission.refusal))
+            return
+        cancelled = self.services.retraining.cancel(retrain.id, user)
+        self.services.wake()
+        said = f"Retrain {cancelled.id} of {escape(cancelled.model)} is cancelled."
+        tell(Message(said, [section(said)]))
+
+    def _active(self, wanted: str | None) -> Retrain:
+        if wanted is not None and wanted.isdecimal():
+            return self.services.store.retrain(int(wanted))
+        model = self._model(wanted).name if wanted else None
+        active = self.services.store.active_retrains(model)
+        if not active:
+            raise Misunderstood("No retrain is queued or running.")
+        if len(active) > 1:
+            there = ", ".join(f"{retrain.id} ({retrain.model})" for retrain in active)
+            raise Misunderstood(f"Several retrains are queued or running, name one: {there}.")
+        return active[0]
 
     def _model(self, wanted: str | None) -> ModelSection:
         try:

@@ -10,6 +10,7 @@ INCIDENT_DETAILS = "incident_details"
 BATCH_QUARANTINE = "batch_quarantine"
 BATCH_RELEASE = "batch_release"
 RETRAIN_OPEN = "retrain_open"
+RETRAIN_CANCEL = "retrain_cancel"
 RETRAIN_PROMOTE = "retrain_promote"
 RETRAIN_KEEP = "retrain_keep"
 RETRAIN_ROLLBACK = "retrain_rollback"
@@ -24,6 +25,7 @@ ACTIONS = (
     BATCH_QUARANTINE,
     BATCH_RELEASE,
     RETRAIN_OPEN,
+    RETRAIN_CANCEL,
     RETRAIN_PROMOTE,
     RETRAIN_KEEP,
     RETRAIN_ROLLBACK,

@@ -160,7 +160,8 @@ class Renderer:
         if retrain.outcome is None:
             raise UnsayableError(f"retrain {retrain.id} has no result")
         channel, thread = self._root(retrain)
-        return [Post(channel, retrains.retrain_finished(retrain, retrain.outcome), thread_ts=thread)]
+        result = Post(channel, retrains.retrain_finished(retrain, retrain.outcome), thread_ts=thread)
+        return [*self._start_again(retrain), result]
 
     def retrain_matrix(self, item: OutboxItem) -> list[Post]:
         """Both versions on every hold-out, as a table and a picture."""
@@ -192,7 +193,7 @@ class Renderer:
         retrain = self._retrain(item)
         channel, thread = self._root(retrain)
         message = retrains.retrain_failed(retrain, retrain.error or "no reason is known")
-        return [Post(channel, message, thread_ts=thread)]
+        return [*self._start_again(retrain), Post(channel, message, thread_ts=thread)]
 
     def promoted(self, item: OutboxItem) -> list[Post]:
         """The result loses its buttons; a new reply has the way back."""
@@ -276,6 +277,11 @@ class Renderer:
             name = f"batch{batch.id}-{len(files) + 1}.png"
             files[finding.feature] = File(name, finding.feature, alt_text(finding.feature, finding), png)
         return tuple(files.values())
+
+    def _start_again(self, retrain: Retrain) -> list[Post]:
+        """The first reply once it is over: it loses its steps and its button."""
+        before = self.store.post_of(f"retrain_started:{retrain.id}")
+        return [Post(before[0], retrains.retrain_started(retrain), edit_ts=before[1])] if before else []
 
     def _result_again(self, retrain: Retrain) -> list[Post]:
         before = self.store.post_of(f"retrain_finished:{retrain.id}")

@@ -61,7 +61,21 @@ def retrain_started(retrain: Retrain, steps: Sequence[str] = ()) -> Message:
         blocks.append(section(f"Reason given: {escape(clean(retrain.why, 1000))}"))
     if steps:
         blocks.append(context("\n".join(escape(clean(step, 200)) for step in steps[-5:])))
+    if retrain.state in ("queued", "running"):
+        blocks.append(actions(_cancel_button(retrain)))
     return Message(clip(text, 2000), blocks)
+
+
+def _cancel_button(retrain: Retrain) -> Block:
+    sure = confirmation(
+        "Cancel this retrain?",
+        f"It ends at once and nothing of it is kept. Version {retrain.champion_version} stays in use, and a retrain"
+        " may be approved again.",
+        "Cancel the retrain",
+        no="Let it run",
+        style="danger",
+    )
+    return button("Cancel", ids.RETRAIN_CANCEL, str(retrain.id), confirm=sure)
 
 
 def _forced(retrain: Retrain) -> str:
@@ -162,11 +176,24 @@ def _decision_buttons(retrain: Retrain, outcome: RetrainOutcome) -> list[Block]:
 
 def retrain_failed(retrain: Retrain, error: str) -> Message:
     """The retrain came to nothing: why, and that nothing else changed."""
+    if retrain.state == "cancelled":
+        return _cancelled(retrain)
     what = "was interrupted when the bot stopped" if retrain.state == "interrupted" else "failed"
     text = f"🔴 *The retrain {what}.* Version {retrain.champion_version} stays in use; nothing was changed."
     again = "Approve a retrain again once the cause is gone."
     reason = [verbatim(error)] if error.strip() else []
     return Message(f"{text} {escape(clean(error or again, 500))}", [section(text), *reason, context(again)])
+
+
+def _cancelled(retrain: Retrain) -> Message:
+    text = (
+        f"⚪ *The retrain was cancelled* by {person(retrain.decided_by or '')}{_at(retrain)}."
+        f" Version {retrain.champion_version} stays in use; nothing was changed."
+    )
+    reason = [section(f"Reason given: {escape(clean(retrain.error, 1000))}")] if retrain.error else []
+    return Message(
+        text, [section(text), *reason, context("It costs no cool-down: approve again at any time.")]
+    )
 
 
 def promoted(retrain: Retrain, version: int, by: str) -> Message:
@@ -226,5 +253,6 @@ def outcome_line(retrain: Retrain) -> str:
         "kept": f"Decided{who}{_at(retrain)}: version {new} is not promoted.",
         "rolled_back": f"Version {new} was rolled back{who}{_at(retrain)}; version {old} is in use again.",
         "failed": f"The last retrain failed: {escape(clean(retrain.error or 'no message', 200))}",
+        "cancelled": f"The last retrain was cancelled{who}{_at(retrain)}.",
         "interrupted": "The last retrain was interrupted when the bot stopped. Approve again to repeat it.",
     }.get(retrain.state, "")

@@ -28,16 +28,32 @@ os.kill(os.getpid(), 9)
 
 
 class Registry:
-    """Keeps aliases in memory, and can be away."""
+    """Keeps aliases in memory, and what trainings left behind; and can be away."""
 
     def __init__(self) -> None:
         self.aliases: dict[str, int] = {}
+        self.left: dict[str, tuple[int, ...]] = {}
+        self.cleared: list[tuple[str, set[int]]] = []
         self.away = False
 
     def set_alias(self, model: str, alias: str, version: int) -> None:
         if self.away:
             raise ConnectionError("the registry is away")
         self.aliases[alias] = version
+
+    def alias(self, model: str, alias: str) -> int | None:
+        if self.away:
+            raise ConnectionError("the registry is away")
+        return self.aliases.get(alias)
+
+    def drop_alias(self, model: str, alias: str) -> None:
+        self.aliases.pop(alias, None)
+
+    def clear(self, model: str, job: str, known: set[int]) -> tuple[int, ...]:
+        if self.away:
+            raise ConnectionError("the registry is away")
+        self.cleared.append((job, set(known)))
+        return self.left.pop(job, ())
 
 
 @pytest.fixture
@@ -183,3 +199,97 @@ def test_a_result_is_kept_though_the_state_file_is_busy_when_it_comes(
 
     assert app.run_retrain(approved, perform, lambda _: None).state == "failed"
     assert tried == ["no good", "no good"]
+
+
+def test_a_cancel_while_it_runs_wins_over_the_result_that_comes_after(watched, traffic, retraining) -> None:
+    app, approved = watched.app, approve(retraining, watched, traffic)
+    known = app.store.champion("netflow").record
+
+    def perform(retrain, _):
+        assert not app.retraining.cancelled(retrain.id)
+        app.retraining.cancel(retrain.id, "U0ANNA", "wrong file")
+        assert app.retraining.cancelled(retrain.id)
+        return RetrainOutcome((), (), replace(known, version=2), "promote", ())
+
+    ended = app.run_retrain(approved, perform, lambda _: None)
+    assert (ended.state, ended.decided_by, ended.error) == ("cancelled", "U0ANNA", "wrong file")
+    assert [version.record.version for version in app.store.versions("netflow")] == [1]
+    assert [kind for kind, _ in watched.said()] == ["retrain_started", "retrain_failed"]
+
+
+def test_a_training_that_is_cancelled_ends_at_once(
+    watched, traffic, retraining, tmp_path, monkeypatch
+) -> None:
+    (tmp_path / "stuck_trainer.py").write_text(TRAINER)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    approved = approve(retraining, watched, traffic)
+    job = replace(
+        job_for(watched.app.config, watched.app.store, approved), trainer={"use": "stuck_trainer:Stuck"}
+    )
+    began = time.monotonic()
+    with pytest.raises(TrainingError):
+        run_in_child(job, lambda _: None, threading.Event(), cancelled=lambda: time.monotonic() > began + 1)
+    assert time.monotonic() - began < 45, "it would sleep for a minute"
+
+
+def test_loose_ends_are_tied_when_the_registry_is_there(retraining, watched, traffic, registry) -> None:
+    """The state says version 1; an answer got lost, and a training died after it had made version 2."""
+    store = watched.app.store
+    approved = approve(retraining, watched, traffic)
+    store.start_retrain(approved.id, datetime.now(UTC))
+    retraining.fail(store.retrain(approved.id), "killed")
+    store.add_version(replace(store.champion("netflow").record, version=3), datetime.now(UTC))
+    registry.away, registry.left[approved.job] = True, (2,)
+    with pytest.raises(TrainingError, match="The champion stays as it was"):
+        retraining._move("netflow", 3, "roll_back", "U0ANNA", "")
+    registry.aliases["champion"] = 3
+    orphan = watched.app.config.home / "models" / "netflow" / "v2" / "baseline.npz"
+    orphan.parent.mkdir(parents=True)
+    orphan.touch()
+
+    def later(seconds: int) -> None:
+        at = datetime.now(UTC) + timedelta(seconds=seconds)
+        replace(retraining, now=lambda: at).tie_loose_ends()
+
+    later(0)
+    assert registry.aliases["champion"] == 3, "it is away"
+    registry.away = False
+    later(1)
+    assert registry.aliases["champion"] == 3, "not asked again at once"
+    later(40)
+    assert registry.aliases["champion"] == 1
+    assert registry.cleared == [(approved.job, {1, 3})]
+    assert not orphan.parent.exists()
+    registry.aliases["champion"] = 3  # what had been on its way arrives late
+    later(100)
+    assert registry.aliases["champion"] == 1
+    later(1000)
+    assert len(registry.cleared) == 2, "then it is done"
+
+
+def test_an_alias_is_left_alone_while_a_move_is_under_way(retraining, watched, registry) -> None:
+    store, now = watched.app.store, datetime.now(UTC)
+    for version in (2, 3):
+        store.add_version(replace(store.champion("netflow").record, version=version), now)
+    registry.away = True
+    with pytest.raises(TrainingError):
+        retraining._move("netflow", 2, "roll_back", "U0ANNA", "")
+    registry.away = False
+    moving = store.begin_promotion("netflow", 3, "roll_back", "U0ANNA", now)
+    registry.aliases["champion"] = 3
+    late = replace(retraining, now=lambda: now + timedelta(hours=1))
+    late.tie_loose_ends()
+    assert registry.aliases["champion"] == 3
+    store.finish_promotion(moving.id, now)
+    late.tie_loose_ends()
+    assert (registry.aliases["champion"], store.loose_ends(now + timedelta(days=1))) == (3, ())
+
+
+def test_a_retrain_is_cancelled_at_a_terminal(retraining, watched, traffic, run) -> None:
+    approved = approve(retraining, watched, traffic)
+    ran = run(watched.folder, "cancel", approved.id, "--why", "wrong file")
+    assert (ran.code, ran.out) == (0, "retrain 1 of netflow is cancelled; version 1 stays in use.\n")
+    assert watched.app.store.retrain(approved.id).error == "wrong file"
+    again = run(watched.folder, "cancel", approved.id)
+    assert (again.code, "already cancelled by cli:" in again.err) == (3, True)
+    assert run(watched.folder, "cancel", 7).err == "refused: there is no retrain 7\n"

@@ -68,6 +68,10 @@ def lifecycle(scene_of: Any, start: Any) -> type[RuleBasedStateMachine]:
             self.attempt(self.store.fail_retrain, number, "no memory", self.now)
 
         @rule(number=st.integers(1, 3))
+        def cancel(self, number: int) -> None:
+            self.attempt(self.store.cancel_retrain, number, "U4", self.now)
+
+        @rule(number=st.integers(1, 3))
         def keep(self, number: int) -> None:
             self.attempt(self.store.decide_retrain, number, "kept", "U1", self.now)
 

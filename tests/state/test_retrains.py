@@ -321,3 +321,83 @@ def test_a_retrain_run_by_a_container_that_is_gone_is_interrupted(path, store, s
     with sqlite3.connect(path) as raw:
         raw.execute("UPDATE retrains SET host = 'old-container'")
     assert [r.id for r in store.interrupt_running(now)] == [retrain.id]
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_a_cancelled_retrain_opens_its_incident_and_costs_no_cooldown(store, scene, now, running):
+    incident = scene.incident()
+    retrain = scene.approve(incident.id)
+    if running:
+        store.start_retrain(retrain.id, now)
+    cancelled = store.cancel_retrain(retrain.id, "U2", now, "wrong file")
+    assert (cancelled.state, cancelled.decided_by, cancelled.decided_at) == ("cancelled", "U2", now)
+    assert (store.incident(incident.id).state, store.last_retrain_at("ids")) == ("open", None)
+    noted = store.decisions("ids", 1)[0]
+    assert (noted.who, noted.what, noted.subject, noted.why) == ("U2", "cancel", "retrain 1", "wrong file")
+    assert store.next_queued() is None
+    assert not store.start_retrain(retrain.id, now)
+    with pytest.raises(AlreadyDecided, match="already cancelled by U2"):
+        store.cancel_retrain(retrain.id, "U3", now)
+    assert scene.approve(incident.id).state == "queued"
+
+
+def test_of_a_result_and_a_cancel_at_the_same_instant_one_counts(path, scene, now):
+    """Either the result is kept and the cancel refused, or the other way round; again and again."""
+    scene.champion()
+    seen = set()
+    with Store(path) as other, ThreadPoolExecutor(2) as pool:
+        for number in range(2, 22):
+            retrain = scene.approve(None, forced=True)
+            scene.store.start_retrain(retrain.id, now)
+            barrier = Barrier(2)
+
+            def at_once(verb, *args, barrier=barrier):
+                barrier.wait()
+                try:
+                    return verb(*args).state
+                except StateError as error:
+                    return str(error)
+
+            result = pool.submit(at_once, scene.store.finish_retrain, retrain.id, scene.outcome(number), now)
+            cancel = pool.submit(at_once, other.cancel_retrain, retrain.id, "U2", now)
+            state = scene.store.retrain(retrain.id).state
+            said = {result.result(), cancel.result()}
+            state = scene.store.retrain(retrain.id).state
+            refused = {
+                "succeeded": f"retrain {retrain.id} is succeeded already: there is nothing to cancel",
+                "cancelled": "already cancelled by U2 at 2026-11-02 10:00 UTC",
+            }
+            assert said == {state, refused[state]}
+            assert (retrain.id in {r.id for r in scene.store.active_retrains()}) is False
+            known = {version.record.version for version in scene.store.versions("ids")}
+            assert (number in known) == (state == "succeeded")
+            seen.add(state)
+    assert seen <= {"succeeded", "cancelled"}
+
+
+def test_what_a_dead_training_may_have_left_behind_is_remembered_until_it_is_tied(store, scene, now):
+    scene.champion()
+    never_ran = scene.approve(None)
+    store.cancel_retrain(never_ran.id, "U2", now)
+    assert store.loose_ends(now) == ()
+    retrain = scene.approve(None)
+    store.start_retrain(retrain.id, now)
+    store.fail_retrain(retrain.id, "no memory", now)
+    (end,) = store.loose_ends(now)
+    assert (end.model, end.kind, end.job, end.since) == ("ids", "leftovers", retrain.job, now)
+    assert len(retrain.job) == 32
+    assert retrain.job != never_ran.job
+    store.tie_later(end.id, now + DAY)
+    assert store.loose_ends(now) == ()
+    assert store.loose_ends(now + DAY) == (end,)
+    store.tied(end.id)
+    assert store.loose_ends(now + DAY) == ()
+
+
+def test_an_alias_whose_move_failed_is_remembered(store, scene, now):
+    scene.champion()
+    scene.trained(None)
+    promotion = store.begin_promotion("ids", 2, "promote", "U2", now)
+    store.abandon_promotion(promotion.id, "no answer", now)
+    (end,) = store.loose_ends(now)
+    assert (end.model, end.kind, end.job) == ("ids", "alias", "")

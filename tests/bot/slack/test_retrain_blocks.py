@@ -58,7 +58,26 @@ def test_the_start_says_who_and_what(make: Any, accepted: Any, shown: Any) -> No
         "Training data: everything version 4 learned from, and 1 new file (500 rows): `scan.csv`.\n"
         "Reason given: new &lt;scan&gt;\n"
         "~ Reading\nTraining\n"
+        "[Cancel ?]\n"
     )
+
+
+def test_only_a_retrain_that_is_not_over_can_be_cancelled(make: Any, accepted: Any, pressed: Any) -> None:
+    offered = {
+        state: pressed(accepted(said.retrain_started(make.retrain(state))))
+        for state in ("queued", "running", "succeeded", "failed", "cancelled")
+    }
+    assert {state for state, buttons in offered.items() if buttons} == {"queued", "running"}
+    assert offered["running"] == ["retrain_cancel"]
+
+
+def test_a_cancelled_retrain_says_by_whom_and_why(make: Any, accepted: Any, shown: Any) -> None:
+    cancelled = make.retrain("cancelled", decided_by="U0BENO", error="wrong <file>")
+    drawn = shown(accepted(said.retrain_failed(cancelled, cancelled.error)))
+    assert drawn.startswith("⚪ *The retrain was cancelled* by <@U0BENO>")
+    assert "Version 4 stays in use; nothing was changed." in drawn
+    assert "wrong &lt;file&gt;" in drawn
+    assert said.outcome_line(cancelled).startswith("The last retrain was cancelled by <@U0BENO>")
 
 
 def test_a_failed_retrain_says_that_nothing_changed(make: Any, accepted: Any, shown: Any) -> None:

@@ -1,0 +1,48 @@
+"""Verbs on loose ends: what the registry must still be brought to, because something died or was away in between.
+
+The state file is the truth. A training that ended without a result may have left runs and versions behind
+("leftovers"), and an alias whose move failed may have moved all the same ("alias"): both are written down in the
+transaction that decides, and stay until the registry was seen to agree.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from state.codec import moment, stamp
+from state.database import Database
+from state.records import LooseEnd
+
+Kind = Literal["leftovers", "alias"]
+
+
+class LooseEnds:
+    """See `state.store.Store`."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def loose_ends(self, now: datetime) -> tuple[LooseEnd, ...]:
+        """Those to be looked at now, oldest first."""
+        with self._db.read():
+            rows = self._db.rows(
+                "SELECT * FROM loose_ends WHERE not_before <= ? ORDER BY id LIMIT 100", stamp(now)
+            )
+        return tuple(LooseEnd(r["id"], r["model"], r["kind"], r["job"], moment(r["since"])) for r in rows)
+
+    def tie_later(self, key: int, at: datetime) -> None:
+        """Look at it again from then on."""
+        with self._db.write():
+            self._db.change("UPDATE loose_ends SET not_before = ? WHERE id = ?", stamp(at), key)
+
+    def tied(self, key: int) -> None:
+        """The registry agrees."""
+        with self._db.write():
+            self._db.change("DELETE FROM loose_ends WHERE id = ?", key)
+
+
+def leave(db: Database, model: str, kind: Kind, job: str, now: datetime) -> None:
+    """Write one down, inside a transaction."""
+    row = {"model": model, "kind": kind, "job": job, "since": stamp(now), "not_before": stamp(now)}
+    db.insert("loose_ends", row)
