@@ -8,7 +8,7 @@ The map of the house, from the edge inwards (imports run in this order only):
   `sampling`: the use cases. `creep`, `estimates`, `backtest`: what they look up in the past. `samples`, `sampled`:
   rows that come back labelled, and what they say of a model.
 - `tracking`: what MLflow is told of checks, afterwards.
-- `lineage`: where a version comes from, and what became of it.
+- `lineage`: where a version comes from, and what became of it. `serving`: who is handed the champion.
 - `text_report`, `sentences`, `…_text`, `progress`: words.
 - `listing`, `inbox`, `jobs`: what lies there, what of it is finished and new; a training as plain JSON. `isolation`:
   detectors of others in a process (`detector_child`).

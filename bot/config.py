@@ -139,6 +139,18 @@ class PerformanceSection(_Section):
     max_fnr: Fraction | None = 0.05
 
 
+class ServingSection(_Section):
+    """Who is handed each new champion, beside the registry: a folder, a webhook, both or neither."""
+
+    folder: Place | None = None
+    webhook: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
+
+    @property
+    def kinds(self) -> tuple[Literal["folder", "webhook"], ...]:
+        """What is configured."""
+        return (*(("folder",) if self.folder is not None else ()), *(("webhook",) if self.webhook else ()))
+
+
 class ModelSection(_Section):
     """One deployed model: where its batches arrive, how they are judged, who decides."""
 
@@ -174,6 +186,7 @@ class ModelSection(_Section):
     trainer: dict[str, Any] = Field(default_factory=dict)
     gate: GateSection = GateSection()
     performance: PerformanceSection = PerformanceSection()
+    serving: ServingSection = ServingSection()
 
     @field_validator("schedule")
     @classmethod
@@ -427,6 +440,12 @@ def _with_absolute_paths(raw: dict[str, Any], base: Path) -> dict[str, Any]:
             return str(folder if folder.is_dir() else Path(glob.escape(str(base))) / value)
         return absolute(value)
 
+    def serving(model: dict[str, Any]) -> dict[str, Any]:
+        section = model.get("serving")
+        if not isinstance(section, dict) or "folder" not in section:
+            return {}
+        return {"serving": {**section, "folder": absolute(section["folder"])}}
+
     made = dict(raw, home=absolute(raw.get("home", ".driftcatcher")))
     if "baselines" in raw:
         made["baselines"] = absolute(raw["baselines"])
@@ -436,6 +455,7 @@ def _with_absolute_paths(raw: dict[str, Any], base: Path) -> dict[str, Any]:
                 **model,
                 "inbox": inbox(model.get("inbox", f"inbox/{model.get('name', '')}")),
                 "labeled": absolute(model.get("labeled", f"labeled/{model.get('name', '')}")),
+                **serving(model),
             }
             if isinstance(model, dict)
             else model
@@ -447,6 +467,7 @@ def _with_absolute_paths(raw: dict[str, Any], base: Path) -> dict[str, Any]:
 _SECTIONS: dict[str, type[_Section]] = {
     "slack": SlackSection, "mlflow": MlflowSection, "history": HistorySection, "models": ModelSection,
     "label": LabelSection, "gate": GateSection, "performance": PerformanceSection, "features": FeatureSection,
+    "serving": ServingSection,
 }  # fmt: skip
 
 

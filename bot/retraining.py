@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Literal
 
 from bot import labelling
-from bot.config import Config, ModelSection
+from bot.config import Config, ModelSection, ServingSection
 from bot.engine import on_cluster
 from bot.lineage import origin_of
+from bot.serving import NotHandedOver, hand_over
 from bot.times import utc_now
 from detectors.digest import sha256_file
 from detectors.errors import DataError
@@ -250,9 +251,19 @@ class Retraining:
         said = {"promote": "promoted", "roll_back": "rolled_back"}
         with self.store.together():
             done = self.store.finish_promotion(promotion.id, self.now())
+            for kind in self._serving(promotion.model).kinds:
+                self.store.leave(promotion.model, kind, self.now())
             if done.retrain_id is not None and done.kind in said:
                 self._say(said[done.kind], self.store.retrain(done.retrain_id))
+        for end in self.store.to_hand_over(promotion.model):
+            self._tie(end)
         return done
+
+    def _serving(self, model: str) -> ServingSection:
+        try:
+            return self.config.model(model).serving
+        except LookupError:  # of a model that is configured no more
+            return ServingSection()
 
     def recover(self, *, here_only: bool = True) -> None:
         """Finish moves that were cut off, and mark retrains whose process is gone.
@@ -283,16 +294,33 @@ class Retraining:
     def tie_loose_ends(self) -> None:
         """Bring the registry to what is known here: twice, since what was on its way to it may arrive late."""
         for end in self.store.loose_ends(self.now()):
-            try:
-                agreed = self._agree(end.model) if end.kind == "alias" else self._clear(end)
-            except Exception as error:  # noqa: BLE001  the registry is away, and what it raises is its own affair
-                log.warning("the registry is not brought up to date yet (%s); it is tried again", error)
-                self.store.tie_later(end.id, self.now() + PAUSE)
-                continue
-            if agreed and self.now() - end.since >= IN_HAND:
+            self._tie(end)
+
+    def _tie(self, end: LooseEnd) -> None:
+        try:
+            if end.kind in ("folder", "webhook"):
+                agreed, late = self._hand_over(end), timedelta(0)
+            else:
+                agreed, late = self._agree(end.model) if end.kind == "alias" else self._clear(end), IN_HAND
+        except NotHandedOver as error:
+            log.warning("%s; it is tried again", error)
+            self.store.tie_later(end.id, self.now() + PAUSE)
+        except Exception as error:  # noqa: BLE001  the registry is away, and what it raises is its own affair
+            log.warning("the registry is not brought up to date yet (%s); it is tried again", error)
+            self.store.tie_later(end.id, self.now() + PAUSE)
+        else:
+            if agreed and self.now() - end.since >= late:
                 self.store.tied(end.id)
             else:
                 self.store.tie_later(end.id, max(self.now(), end.since + IN_HAND))
+
+    def _hand_over(self, end: LooseEnd) -> bool:
+        """Give the serving side the champion; False where a move is under way, which will."""
+        before = self._settled_champion(end.model)
+        if before is None or before[0] is None:
+            return before is not None
+        hand_over(end.kind, self._serving(end.model), self.store.version(end.model, before[0]).record)
+        return self._settled_champion(end.model) == before
 
     def _clear(self, end: LooseEnd) -> bool:
         known = {version.record.version for version in self.store.versions(end.model)}

@@ -29,6 +29,7 @@ class ModelStatus:
         counters: batches, alerts, retrains, promotions, rollbacks, failed, dismissed.
         history: the last checks.
         labelled_waiting: labelled files that no version has learned from yet.
+        to_hand_over: what of the serving side does not have the champion yet, "folder" or "webhook".
         running: the retrain that is queued or running.
         last_performance: the newest evaluation of labelled predictions.
         decisions: the newest lines of the audit log.
@@ -48,6 +49,7 @@ class ModelStatus:
     counters: Mapping[str, int] = field(default_factory=dict)
     history: tuple[HistoryPoint, ...] = ()
     labelled_waiting: int = 0
+    to_hand_over: tuple[str, ...] = ()
     running: Retrain | None = None
     last_performance: PerformanceRecord | None = None
     decisions: tuple[Decision, ...] = ()
@@ -79,6 +81,7 @@ def read(
         counters=store.counters(model.name),
         history=store.history(model.name, points),
         labelled_waiting=len(waiting(model, store, read=look)),
+        to_hand_over=tuple(end.kind for end in store.to_hand_over(model.name)),
         running=next((r for r in retrains if r.state in ("queued", "running")), None),
         last_performance=store.last_performance(model.name),
         decisions=tuple(store.decisions(model.name, 5)),
@@ -151,6 +154,7 @@ def as_dict(status: ModelStatus) -> dict[str, Any]:
         "retrain_cooldown_until": _iso(status.retrain_cooldown_until),
         "snoozed_until": _iso(status.silence_until),
         "labelled_files_waiting": status.labelled_waiting,
+        "to_hand_over": list(status.to_hand_over),
         "last_performance": None
         if performance is None
         else {

@@ -97,6 +97,10 @@ min_recall = 0.85
 max_fpr = 0.10
 max_fnr = 0.05
 # every_class = true              # more than two classes: each counts by itself, limits are for the macro averages
+
+# [models.serving]                # who is handed each new champion, beside the registry
+# folder = "serving/my-model"     # gets the model file, and champion.json that names it
+# webhook = "https://deploy.example.org/hook"    # is told by POST; signed if DRIFTCATCHER_WEBHOOK_SECRET is set
 """
 
 

@@ -90,6 +90,7 @@ def status_text(status: ModelStatus) -> str:
     lines.append(
         f"  so far: {counted(status.counters) or 'nothing yet'}; labelled files waiting: {status.labelled_waiting}"
     )
+    lines += [f"  the serving {kind} does not have the champion yet" for kind in status.to_hand_over]
     if status.waiting_for_mlflow:
         lines.append(
             f"  waiting for MLflow: {status.waiting_for_mlflow:,}; "

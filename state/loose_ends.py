@@ -2,19 +2,21 @@
 
 The state file is the truth. A training that ended without a result may have left runs and versions behind
 ("leftovers"), and an alias whose move failed may have moved all the same ("alias"): both are written down in the
-transaction that decides, and stay until the registry was seen to agree.
+transaction that decides, and stay until the registry was seen to agree. So is what the serving side has yet to be
+handed ("folder", "webhook"), until it has it.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
+from sqlite3 import Row
 from typing import Literal
 
 from state.codec import moment, stamp
 from state.database import Database
 from state.records import LooseEnd
 
-Kind = Literal["leftovers", "alias"]
+Kind = Literal["leftovers", "alias", "folder", "webhook"]
 
 
 class LooseEnds:
@@ -29,7 +31,23 @@ class LooseEnds:
             rows = self._db.rows(
                 "SELECT * FROM loose_ends WHERE not_before <= ? ORDER BY id LIMIT 100", stamp(now)
             )
-        return tuple(LooseEnd(r["id"], r["model"], r["kind"], r["job"], moment(r["since"])) for r in rows)
+        return tuple(_loose_end(row) for row in rows)
+
+    def to_hand_over(self, model: str) -> tuple[LooseEnd, ...]:
+        """What the serving side of a model has yet to be handed."""
+        with self._db.read():
+            rows = self._db.rows(
+                "SELECT * FROM loose_ends WHERE model = ? AND kind IN ('folder', 'webhook') ORDER BY id",
+                model,
+            )
+        return tuple(_loose_end(row) for row in rows)
+
+    def leave(self, model: str, kind: Kind, now: datetime) -> None:
+        """Write one down; one of the same kind that waits already will do."""
+        with self._db.write():
+            known = "SELECT 1 FROM loose_ends WHERE model = ? AND kind = ? AND job = ''"
+            if self._db.value(known, model, kind) is None:
+                leave(self._db, model, kind, "", now)
 
     def tie_later(self, key: int, at: datetime) -> None:
         """Look at it again from then on."""
@@ -40,6 +58,10 @@ class LooseEnds:
         """The registry agrees."""
         with self._db.write():
             self._db.change("DELETE FROM loose_ends WHERE id = ?", key)
+
+
+def _loose_end(row: Row) -> LooseEnd:
+    return LooseEnd(row["id"], row["model"], row["kind"], row["job"], moment(row["since"]))
 
 
 def leave(db: Database, model: str, kind: Kind, job: str, now: datetime) -> None:

@@ -270,7 +270,7 @@ class LooseEnd:
 
     id: int
     model: str
-    kind: Literal["leftovers", "alias"]
+    kind: Literal["leftovers", "alias", "folder", "webhook"]
     job: str  # of leftovers: the training's name in the registry
     since: datetime
 

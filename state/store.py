@@ -125,6 +125,8 @@ class Store:
 
         ends = LooseEnds(db)
         self.loose_ends = ends.loose_ends
+        self.to_hand_over = ends.to_hand_over
+        self.leave = ends.leave
         self.tie_later = ends.tie_later
         self.tied = ends.tied
 

@@ -128,6 +128,7 @@ def _now(status: ModelStatus) -> list[str]:
         lines.append(f"A retrain {state}, approved by {person(running.approved_by)}")
     if status.labelled_waiting:
         lines.append(f"{count(status.labelled_waiting, 'labelled file')} waiting for a retrain")
+    lines += [f"The serving {kind} does not have this version yet" for kind in status.to_hand_over]
     for until, what in (
         (status.silence_until, "Snoozed"),
         (status.alert_cooldown_until, "No new alert"),

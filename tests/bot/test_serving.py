@@ -1,0 +1,169 @@
+"""Whoever serves the champion gets it: the folder whole, the webhook signed, both also after they were away."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from email.message import Message
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.bootstrap import Application
+from bot.config import ServingSection, load
+from bot.retraining import PAUSE, Retraining
+from bot.serving import SECRET, NotHandedOver, hand_over
+from bot.status import read
+from detectors.digest import sha256_file
+from state.records import StateError
+from trainers.base import ModelVersion
+from trainers.model_file import load as load_model
+
+
+class Hook:
+    """A webhook that can be out of order."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Message, bytes]] = []
+        self.status = 200
+        hook = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                hook.calls.append((self.headers, body))
+                self.send_response(hook.status)
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/hook"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def versions(self) -> list[int]:
+        return [json.loads(body)["version"] for _, body in self.calls]
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    made = Hook()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def version(watched, tmp_path: Path) -> ModelVersion:
+    """The champion, with a model file of some bytes."""
+    record: ModelVersion = watched.app.store.champion("netflow").record
+    return with_file(record, tmp_path / "model.skops")
+
+
+def with_file(record: ModelVersion, file: Path) -> ModelVersion:
+    file.write_bytes(b"a model")
+    return replace(record, model_path=str(file), model_sha256=sha256_file(file))
+
+
+class Registry:
+    """Aliases in memory."""
+
+    def __init__(self) -> None:
+        self.aliases: dict[str, int] = {}
+
+    def set_alias(self, model: str, alias: str, version: int) -> None:
+        self.aliases[alias] = version
+
+    def alias(self, model: str, alias: str) -> int | None:
+        return self.aliases.get(alias)
+
+
+def test_the_folder_names_a_model_that_is_there_and_loads(trained, tmp_path: Path) -> None:
+    folder, app = tmp_path / "serving" / "flows", Application.load(trained.config)
+    version = app.store.champion("my-model").record
+    app.close()
+    for _ in range(2):
+        hand_over("folder", ServingSection(folder=folder), version)
+    said = json.loads((folder / "champion.json").read_text())
+    assert (said["model"], said["version"]) == ("my-model", 1)
+    assert said["sha256"] == sha256_file(folder / said["file"]) == version.model_sha256
+    assert list(load_model(folder / said["file"]).classes_) == [0, 1]
+    assert sorted(file.name for file in folder.iterdir()) == ["champion.json", "my-model-v1.skops"]
+
+
+def test_a_model_file_that_was_changed_is_not_handed_over(version, tmp_path: Path) -> None:
+    serving = ServingSection(folder=tmp_path / "serving")
+    with pytest.raises(NotHandedOver, match="no model file was kept with it"):
+        hand_over("folder", serving, replace(version, model_path=""))
+    Path(version.model_path).write_bytes(b"something else")
+    with pytest.raises(NotHandedOver, match="is not the file that was made with it"):
+        hand_over("folder", serving, version)
+    assert not (tmp_path / "serving" / "champion.json").exists()
+
+
+def test_a_half_written_model_is_replaced(version, tmp_path: Path) -> None:
+    (tmp_path / "netflow-v1.skops").write_bytes(b"half")
+    hand_over("folder", ServingSection(folder=tmp_path), version)
+    assert sha256_file(tmp_path / "netflow-v1.skops") == version.model_sha256
+
+
+def test_the_webhook_can_tell_who_calls(version, hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SECRET, "open sesame")
+    hand_over("webhook", ServingSection(webhook=hook.url), version)
+    ((headers, body),) = hook.calls
+    expected = hmac.new(b"open sesame", body, hashlib.sha256).hexdigest()
+    assert headers["X-DriftCatcher-Signature"] == f"sha256={expected}"
+    assert json.loads(body)["model_uri"] == version.model_uri
+
+
+@pytest.mark.parametrize("status", [500, 404, 302])
+def test_a_webhook_that_refuses_is_told_again(version, hook: Hook, status: int) -> None:
+    hook.status = status
+    with pytest.raises(NotHandedOver, match=f"the serving webhook does not have version 1 yet: .*{status}"):
+        hand_over("webhook", ServingSection(webhook=hook.url), version)
+
+
+def test_a_promotion_is_handed_over_at_once_or_later(watched, hook: Hook, tmp_path: Path) -> None:
+    """The promotion stands though nobody answers, the status says who waits, and the newest champion is told."""
+    text = watched.app.config.folder / "driftcatcher.toml"
+    with text.open("a") as file:
+        file.write(f'\n[models.serving]\nfolder = "out"\nwebhook = "{hook.url}"\n')
+    config, store, now = load(text), watched.app.store, datetime.now(UTC)
+    registry = Registry()
+    retraining = Retraining(config, store, lambda: registry, lambda: now)
+    model, first = config.model("netflow"), store.champion("netflow").record
+    for number in (2, 3):
+        store.add_version(with_file(replace(first, version=number), tmp_path / f"{number}.skops"), now)
+    hook.status = 503
+    retraining._move("netflow", 2, "promote", "U0ANNA", "")
+    assert store.champion("netflow").record.version == 2
+    assert json.loads((text.parent / "out" / "champion.json").read_text())["version"] == 2
+    assert read(model, store, now).to_hand_over == ("webhook",)
+    hook.status = 200
+    retraining.tie_loose_ends()
+    assert hook.versions() == [2], "not before a pause"
+    retraining._move("netflow", 3, "promote", "U0ANNA", "")
+    assert hook.versions() == [2, 3]
+    assert read(model, store, now).to_hand_over == ()
+    later = Retraining(config, store, lambda: registry, lambda: now + PAUSE)
+    later.tie_loose_ends()
+    assert hook.versions() == [2, 3], "once is enough"
+    assert json.loads((text.parent / "out" / "champion.json").read_text())["version"] == 3
+
+
+def test_a_promotion_that_is_refused_hands_nothing_over(watched, hook: Hook) -> None:
+    retraining = Retraining(watched.app.config, watched.app.store, Registry)
+    with pytest.raises(StateError):
+        retraining._move("netflow", 7, "promote", "U0ANNA", "")
+    assert (hook.calls, watched.app.store.to_hand_over("netflow")) == ([], ())
