@@ -24,6 +24,7 @@ from detectors.location import location
 from state.records import Retrain
 from state.store import Store
 from trainers.base import DataFile, Gate, LabelSpec, ModelVersion, Progress, RetrainOutcome, TrainingError
+from trainers.mixing import ALL, Mix
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class RetrainJob:
     ui_url: str
     tags: Mapping[str, str]
     cluster: str = ""
+    mix: Mix = ALL
 
     def to_json(self) -> str:
         """For the child's standard input, on one line."""
@@ -75,6 +77,7 @@ def job_for(config: Config, store: Store, retrain: Retrain) -> RetrainJob:
         ui_url=config.mlflow.ui_url,
         tags=tags,
         cluster=config.cluster,
+        mix=model.mixing(),
     )
 
 
@@ -93,6 +96,7 @@ def perform(job: RetrainJob, progress: Progress) -> RetrainOutcome:
         MlflowRegistry(home, job.tracking_uri or None, job.ui_url),
         home,
         gate=job.gate,
+        mix=job.mix,
         baselines=location(job.baselines) if job.baselines else None,
         progress=progress,
         tags=job.tags,
