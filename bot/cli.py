@@ -539,7 +539,8 @@ def _show_outcome(done: Retrain, promoted: bool) -> None:
     click.echo(f"Recommendation: {outcome.recommendation}.")
     for reason in outcome.reasons:
         click.echo(f"  {reason}")
-    for note in (*counted_rows(outcome.duplicates, outcome.conflicts), *outcome.notes):
+    found = (*counted_rows(outcome.duplicates, outcome.conflicts), *map(str, outcome.ledger))
+    for note in (*found, *outcome.notes):
         click.echo(f"  note: {note}")
     click.echo(f"MLflow run: {outcome.version.run_url}")
     click.echo(

@@ -39,6 +39,7 @@ from detectors.metrics import Thresholds
 from detectors.objects import ObjectPath
 from detectors.policy import FeaturePolicy, Policy
 from trainers.base import Gate, LabelSpec, Trainer
+from trainers.mixing import Mix
 
 FILE_NAME = "driftcatcher.toml"
 _WITHOUT_PLUGINS = {"plugins": False}
@@ -92,6 +93,7 @@ class LabelSection(_Section):
     column: str
     positive: tuple[str, ...] = ()
     negative: tuple[str, ...] = ()
+    group: str | None = None
 
     @field_validator("positive", "negative", mode="before")
     @classmethod
@@ -126,6 +128,14 @@ class GateSection(_Section):
     max_fpr: Fraction | None = 0.10
     max_fnr: Fraction | None = 0.05
     new: Literal["better", "not_worse"] = "better"
+
+
+class MixSection(_Section):
+    """Which of the old and new rows a version is fitted on."""
+
+    use: Literal["all", "balanced", "recent", "capped"] = "all"
+    half_life: Annotated[float, Field(gt=0)] = 2.0
+    old_per_new: Annotated[float, Field(gt=0)] = 10.0
 
 
 class PerformanceSection(_Section):
@@ -185,6 +195,7 @@ class ModelSection(_Section):
     approvers: Approvers | None = None
     trainer: dict[str, Any] = Field(default_factory=dict)
     gate: GateSection = GateSection()
+    mix: MixSection = MixSection()
     performance: PerformanceSection = PerformanceSection()
     serving: ServingSection = ServingSection()
 
@@ -226,6 +237,8 @@ class ModelSection(_Section):
             raise ValueError("classic_retrain must not be below classic_warning")
         if self.label.column in self.ignore:
             raise ValueError(f'"{self.label.column}" is the label: take it out of ignore')
+        if self.label.group == self.label.column:
+            raise ValueError(f'"{self.label.column}" is the label: it cannot be the group as well')
         return self
 
     def detector_specs(self) -> tuple[tuple[str, dict[str, Any]], ...]:
@@ -247,7 +260,13 @@ class ModelSection(_Section):
         """How labelled files of this model are read."""
         label = self.label
         return LabelSpec(
-            label.column, label.positive, label.negative, self.ignore, self.categorical, period=self.period
+            label.column,
+            label.positive,
+            label.negative,
+            self.ignore,
+            self.categorical,
+            period=self.period,
+            group=label.group,
         )
 
     def judging(self) -> Policy:
@@ -266,6 +285,10 @@ class ModelSection(_Section):
     def promotion_gate(self) -> Gate:
         """The gate between a retrain and the recommendation to promote."""
         return Gate(**self.gate.model_dump())
+
+    def mixing(self) -> Mix:
+        """How old and new rows are mixed."""
+        return Mix(**self.mix.model_dump())
 
     def thresholds(self) -> Thresholds:
         """The bounds of the performance monitor."""
@@ -466,8 +489,8 @@ def _with_absolute_paths(raw: dict[str, Any], base: Path) -> dict[str, Any]:
 
 _SECTIONS: dict[str, type[_Section]] = {
     "slack": SlackSection, "mlflow": MlflowSection, "history": HistorySection, "models": ModelSection,
-    "label": LabelSection, "gate": GateSection, "performance": PerformanceSection, "features": FeatureSection,
-    "serving": ServingSection,
+    "label": LabelSection, "gate": GateSection, "mix": MixSection, "serving": ServingSection,
+    "performance": PerformanceSection, "features": FeatureSection,
 }  # fmt: skip
 
 

@@ -241,18 +241,23 @@ def _held_out(model: ModelSection, champion: Trained, baseline: Baseline, progre
 
 def _from_file(model: ModelSection, champion: Trained, baseline: Baseline, path: Location) -> _Pool:
     """The rows of a file: of these, where they can be told, only those on the side that is never trained on."""
-    from trainers.fingerprint import on_holdout, row_keys
+    from trainers.fingerprint import on_holdout, side_keys
     from trainers.labels import read_labels
     from trainers.schema import typed_features
 
     spec, schema = model.label_spec(), champion.record.schema
-    frame = read_frame(path, categorical=(*baseline.categorical, spec.column))
+    named = (spec.column, *([spec.group] if spec.group else []))
+    frame = read_frame(path, categorical=(*baseline.categorical, *named))
     if lacking := [name for name in baseline.features if name not in frame.columns]:
         raise DataError("columns", f"{path} lacks {some_names(lacking)}, of which the baseline is made")
     label = read_labels(frame, spec, str(path)) if spec.column in frame.columns else None
     rows = Rows(_columns(frame, baseline), label)
-    if schema.features and all(name in frame.columns for name in schema.features):
-        held = np.flatnonzero(on_holdout(row_keys(typed_features(frame, schema, str(path), []), schema)))
+    group = champion.record.group
+    needed = (*schema.features, *([group] if group else []))
+    if schema.features and all(name in frame.columns for name in needed):
+        groups = series_categories(frame[group]) if group else None
+        keys = side_keys(typed_features(frame, schema, str(path), []), schema, groups)
+        held = np.flatnonzero(on_holdout(keys))
         if len(held) >= _FEW:
             return _Pool(rows.take(held), f"{len(held):,} rows of {path.name} that are never trained on")
     training = (

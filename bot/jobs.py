@@ -27,6 +27,7 @@ from state.records import Retrain
 from state.store import Store
 from trainers.base import DataFile, Gate, LabelSpec, ModelVersion, Progress, RetrainOutcome, TrainingError
 from trainers.lineage import Origin
+from trainers.mixing import ALL, Mix
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ class RetrainJob:
     cluster: str = ""
     origin: Origin = field(default_factory=Origin)
     memory_mb: int | None = None  # beyond what Python and its libraries take
+    mix: Mix = ALL
 
     def to_json(self) -> str:
         """For the child's standard input, on one line."""
@@ -90,6 +92,7 @@ def job_for(config: Config, store: Store, retrain: Retrain) -> RetrainJob:
         cluster=config.cluster,
         origin=origin_of(config, model, retrain.approved_by, retrain.approved_at, **approved),
         memory_mb=model.retrain_memory_mb,
+        mix=model.mixing(),
     )
 
 
@@ -108,6 +111,7 @@ def perform(job: RetrainJob, progress: Progress) -> RetrainOutcome:
         MlflowRegistry(home, job.tracking_uri or None, job.ui_url),
         home,
         gate=job.gate,
+        mix=job.mix,
         baselines=location(job.baselines) if job.baselines else None,
         progress=progress,
         tags=job.tags,

@@ -212,6 +212,7 @@ class Retraining:
             self.registry(),
             self.config.home,
             gate=model.promotion_gate(),
+            mix=model.mixing(),
             baselines=self.config.baselines,
             progress=progress,
             tags={"driftcatcher.trained_by": by},

@@ -66,6 +66,7 @@ retrain_cooldown = "24h"
 column = "label"
 negative = ["0"]                  # these values are class 0; everything else is class 1
 # positive = ["1"]                # or name the positive ones, or both
+# group = "host"                  # rows of one host are held out together or not at all; it is no feature
 
 [models.detectors.psi]            # a table switches a detector on
 moderate = 0.1
@@ -84,6 +85,10 @@ significant = 0.2
 
 [models.trainer]
 use = "hist_gradient_boosting"    # or random_forest, logistic_regression, "package.module:Class"
+
+# [models.mix]                    # which of the old and new rows a version is fitted on; default: all
+# use = "recent"                  # an era half_life = 2.0 eras old gives half of its rows; or "capped": at most
+#                                 # old_per_new = 10.0 old rows for each new one; or "balanced": as many of each class
 
 [models.gate]                     # what a new version must show before promotion is recommended
 max_loss_old = 0.01               # largest loss on the old hold-out, and on that of any past era: one point

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 # At run time, because pydantic reads these dataclasses back from JSON and looks the name up here.
 from detectors.metrics import Metrics
 from trainers.judgement import Cell
+from trainers.ledger import Finding
 from trainers.lineage import Lineage
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ class LabelSpec:
         categorical: columns that are categories even if they look like numbers.
         period: a column that orders the rows in time (a day, the number of a run); no feature. The baseline
             learns from it how far periods differ naturally.
+        group: a column whose rows belong together (a host, a session, a customer, a day); no feature. All rows of
+            a group are on the same side, for ever.
     """
 
     column: str
@@ -73,11 +76,13 @@ class LabelSpec:
     ignore: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
     period: str | None = None
+    group: str | None = None
 
     @property
     def outside(self) -> tuple[str, ...]:
         """The columns beside the label that are named as no features."""
-        return self.ignore if self.period is None else (*self.ignore, self.period)
+        named = [name for name in (self.period, self.group) if name is not None]
+        return (*self.ignore, *(name for name in named if name not in self.ignore))
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +161,7 @@ class ModelVersion:
         model_path / model_sha256: a copy of the model beside the baseline, for the scoring of batches; empty
             where a version has none.
         lineage: where it comes from; None in the records of an earlier release.
+        group: the column that decided the sides of its rows; empty where each row decided for itself.
     """
 
     model: str
@@ -175,6 +181,7 @@ class ModelVersion:
     model_path: str = ""
     model_sha256: str = ""
     lineage: Lineage | None = None
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +211,7 @@ class RetrainOutcome:
         notes: what was read in a certain way on purpose, one plain sentence each.
         matrix: both models on the old hold-out, that of each past era and the new one; empty in outcomes of
             releases that did not measure it.
+        ledger: which rows were there before, and which contradict each other, by file.
     """
 
     champion: tuple[Evaluation, ...]
@@ -215,6 +223,7 @@ class RetrainOutcome:
     conflicts: int = 0
     notes: tuple[str, ...] = ()
     matrix: tuple[Cell, ...] = ()
+    ledger: tuple[Finding, ...] = ()
 
 
 @runtime_checkable

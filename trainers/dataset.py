@@ -17,8 +17,9 @@ from detectors.location import Location, location
 from detectors.policy import Policy
 from detectors.source import read_frame
 from trainers.base import SAMPLE_COLUMNS, DataFile, LabelSpec, Progress, Schema, TrainingError, quiet
-from trainers.fingerprint import on_holdout, row_keys
+from trainers.fingerprint import on_holdout, side_keys
 from trainers.labels import read_labels
+from trainers.ledger import Finding, findings
 from trainers.schema import learn_schema, typed_features
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class TrainingData:
         notes: what was read in a certain way on purpose, one sentence each.
         train_eras: the era of each training row, see `DataFile`: that of the file which held it first.
         holdout_eras: the same for each hold-out.
+        ledger: where the duplicates and the conflicts are.
     """
 
     train_x: pd.DataFrame
@@ -68,6 +70,7 @@ class TrainingData:
     notes: tuple[str, ...]
     train_eras: np.ndarray
     holdout_eras: Mapping[Side, np.ndarray]
+    ledger: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,8 @@ class _Rows:
     periods: pd.Series | None
     duplicates: int
     conflicts: int
+    ledger: tuple[Finding, ...]
+    unit: str  # what is on one side as a whole: "row", or "group"
 
     def part(self, mask: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:
         return self.features.loc[mask].reset_index(drop=True), self.labels[mask]
@@ -157,7 +162,7 @@ def _read(
             f"{digest[:12]}… now): put the original back and give the changed rows as a new file"
         )
     progress(f"reading {path.name}")
-    frame = read_frame(path, categorical=(*spec.categorical, spec.column))
+    frame = read_frame(path, categorical=_as_written(spec))
     frame = frame.drop(columns=[name for name in SAMPLE_COLUMNS if name in frame.columns])
     if sha256_file(path) != digest:
         raise TrainingError(f"{path} was written to while it was read: try again when it is complete")
@@ -190,21 +195,50 @@ def _join(
     labels = np.concatenate([table.labels for table in tables])
     origin = np.repeat(np.arange(len(tables)), [len(table.frame) for table in tables])
     exact = np.asarray(pd.util.hash_pandas_object(joined, index=False))
-    repeated = _held_before(np.concatenate(identities), exact, origin)
+    identity = np.concatenate(identities)
+    repeated = _held_before(identity, exact, origin)
     is_new = origin >= len(olds)
     counted = is_new if news else np.ones(len(joined), dtype=bool)
     conflicting = _conflicting(exact, labels) & ~repeated & counted
     return _Rows(
         features=joined.loc[~repeated].reset_index(drop=True),
         labels=labels[~repeated],
-        keys=row_keys(joined, schema)[~repeated],
+        keys=side_keys(joined, schema, _groups(tables, spec))[~repeated],
         exact=exact[~repeated],
         new=is_new[~repeated],
         eras=np.array([table.file.era for table in tables])[origin[~repeated]],
         periods=_periods(tables, spec, notes, ~repeated),
         duplicates=int((repeated & counted).sum()),
         conflicts=int(conflicting.sum()),
+        ledger=findings(
+            [location(table.file.path).name for table in tables],
+            origin,
+            identity,
+            exact,
+            labels,
+            repeated & counted,
+            conflicting,
+        ),
+        unit="row" if spec.group is None else "group",
     )
+
+
+def _as_written(spec: LabelSpec) -> tuple[str, ...]:
+    """The columns whose cells are names, even if they look like numbers."""
+    return (*spec.categorical, spec.column, *([] if spec.group is None else [spec.group]))
+
+
+def _groups(tables: list[_Table], spec: LabelSpec) -> np.ndarray | None:
+    """The group of each row, None in a row without one."""
+    if spec.group is None:
+        return None
+    for table in tables:
+        if spec.group not in table.frame.columns:
+            raise TrainingError(
+                f'{table.file.path} has no column "{spec.group}", which is to keep related rows on one side: '
+                "add it, or take `group` out of [models.label] and train anew"
+            )
+    return np.concatenate([series_categories(table.frame[spec.group]) for table in tables])
 
 
 def _refuse_broken(
@@ -377,8 +411,8 @@ def _split(
     if len(held) >= _SOME_ROWS and not _USUAL_SHARE[0] <= held.mean() <= _USUAL_SHARE[1]:
         different = len(np.unique(rows.keys))
         notes.append(
-            f"{100 * held.mean():.0f} % of the rows are held out instead of 30 %: there are only {different:,} "
-            "different ones, and the same row is always on the same side"
+            f"{100 * held.mean():.0f} % of the rows are held out instead of 30 %: there are only "
+            f"{_different(rows, different)}, and the same one is always on the same side"
         )
     # The model shall depend on which rows there are, not on how the files were sorted.
     order = np.lexsort((train_y, rows.exact[~held], rows.keys[~held]))
@@ -403,6 +437,7 @@ def _split(
         notes=tuple(dict.fromkeys(notes)),
         train_eras=rows.eras[~held][order],
         holdout_eras={side: rows.eras[mask] for side, mask in sides.items()},
+        ledger=rows.ledger,
     )
 
 
@@ -422,6 +457,10 @@ def _held_periods(rows: _Rows, held: np.ndarray) -> pd.Series | None:
     sides = [rows.periods[held & ~rows.new], rows.periods[held & rows.new]]
     joined: pd.Series = pd.concat(sides, ignore_index=True)
     return joined
+
+
+def _different(rows: _Rows, number: int) -> str:
+    return f"{number:,} different {rows.unit}{'s' * (number != 1)}"
 
 
 def _guard(rows: _Rows, held: np.ndarray, olds: list[_Table], news: list[_Table]) -> None:
@@ -447,8 +486,8 @@ def _guard(rows: _Rows, held: np.ndarray, olds: list[_Table], news: list[_Table]
                 different = len(np.unique(rows.keys[has]))
                 raise TrainingError(
                     f"the {side} has no row with a {name} label: there are {int(has.sum()):,} in all, "
-                    f"{different:,} of them different, and 30 % of the different ones are held out: "
-                    "label more different rows of that class, or add a feature that tells rows apart"
+                    f"{_different(rows, different)}, and 30 % of the different ones are held out: "
+                    f"label more different {rows.unit}s of that class, or add a feature that tells rows apart"
                 )
 
 

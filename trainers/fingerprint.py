@@ -36,9 +36,30 @@ def row_keys(features: pd.DataFrame, schema: Schema) -> np.ndarray:
         digest = hashlib.blake2b(numbers[row].tobytes(), digest_size=8)
         for column in texts:
             cell = column[row]
-            digest.update(b"\x1f" + (_MISSING if cell is None else cell).encode("utf-8", "surrogatepass"))
+            digest.update(b"\x1f" + _bytes(_MISSING if cell is None else cell))
         keys[row] = int.from_bytes(digest.digest(), "little")
     return keys
+
+
+def side_keys(features: pd.DataFrame, schema: Schema, groups: np.ndarray | None = None) -> np.ndarray:
+    """What decides a row's side, shape (rows,), uint64: its group where it has one, else its features.
+
+    Args:
+        groups: the group of each row (a host, a session, a customer) as `series_categories` gives it, None where
+            a row has none. Rows of one group are then on one side, for ever.
+    """
+    keys = row_keys(features, schema)
+    if groups is None:
+        return keys
+    own = [at for at, group in enumerate(groups) if group is not None]
+    names, group_of = np.unique(groups[own].astype(str), return_inverse=True)
+    hashed = [hashlib.blake2b(b"\x1d" + _bytes(name), digest_size=8).digest() for name in names]
+    keys[own] = np.array([int.from_bytes(one, "little") for one in hashed], dtype="<u8")[group_of]
+    return keys
+
+
+def _bytes(text: str) -> bytes:
+    return str(text).encode("utf-8", "surrogatepass")
 
 
 def _numbers(features: pd.DataFrame, columns: list[str]) -> np.ndarray:

@@ -22,6 +22,15 @@ _PSEUDO = 0.5  # rows added to each cell of a class's 2 × 2 table before it is 
 _SEED = 0
 
 
+MINUS = "\u2212"
+
+
+def signed(share: float) -> str:
+    """A difference of shares in points: `+2.1`, `−0.3`, `0.0`."""
+    text = f"{100 * share:+.1f}"
+    return "0.0" if float(text) == 0 else text.replace("-", MINUS)
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """Challenger minus champion, with its 95 % interval."""

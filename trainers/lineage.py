@@ -56,7 +56,7 @@ class Source:
     """A labelled file as it was given.
 
     Attributes:
-        path, sha256, rows: as in `trainers.base.DataFile`.
+        path, sha256, rows, era: as in `trainers.base.DataFile`.
         role: "old" = base data, or what the champion was trained on; "new" = what came with this training.
         dvc: its revision, where DVC tracks it.
     """
@@ -66,6 +66,7 @@ class Source:
     rows: int
     role: Literal["old", "new"]
     dvc: DvcRevision | None = None
+    era: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainers.judgement import Cell
+from trainers.judgement import Cell, signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,18 +25,11 @@ TEXT = 11
 COLUMNS = (("accuracy", "Accuracy"), ("recall", "Recall"))
 MOST_ERAS = 12  # of the past ones drawn; the table and the JSON have all
 _DARKEST = 0.5  # shares from here to 1 have the whole range of colours
-MINUS = "\u2212"
 
 
 def title(holdout: str) -> str:
     """ "Old hold-out", "Era 1", "New hold-out"."""
     return {"old": "Old, all", "new": "New"}.get(holdout, holdout.capitalize())
-
-
-def signed(share: float) -> str:
-    """A difference of shares in points: `+2.1`, `−0.3`, `0.0`."""
-    text = f"{100 * share:+.1f}"
-    return "0.0" if float(text) == 0 else text.replace("-", MINUS)
 
 
 def moved(cell: Cell, metric: str) -> str:

@@ -40,6 +40,7 @@ from trainers.dataset import TrainingData, build
 from trainers.judgement import MEASURED, Cell, matrix
 from trainers.lineage import Lineage, Origin
 from trainers.matrix_plot import matrix_files
+from trainers.mixing import ALL, Mix, draw, told
 from trainers.promotion import breaches, recommend
 from trainers.provenance import lineage_of, lineage_tags
 from trainers.scoring import predicted
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # a folder name, and what MLflow takes
 _EXAMPLE_ROWS = 5
+_LISTED = 5  # findings of the ledger that become notes of a first version
 
 
 def train(
@@ -62,6 +64,7 @@ def train(
     home: Path,
     *,
     gate: Gate,
+    mix: Mix = ALL,
     baselines: Location | None = None,
     progress: Progress = quiet,
     tags: Mapping[str, str] | None = None,
@@ -80,6 +83,7 @@ def train(
         home: folder of the project; the baseline goes to home/models/<model>/v<version>/.
         baselines: a folder or prefix for <model>/v<version>/baseline.npz that checks read instead.
         gate: its limits are held against the hold-outs; what breaks them becomes a note.
+        mix: which of the training rows the model is fitted on.
         progress: told each step.
         tags: further tags of the MLflow run ("approved_by").
         origin: what the caller knows of the training, for its lineage.
@@ -87,16 +91,16 @@ def train(
     Raises:
         TrainingError, DataError: nothing was registered.
     """
-    job = _Job("train", model, spec, trainer, registry, home, baselines, progress)
+    job = _Job("train", model, spec, trainer, registry, home, baselines, progress, mix)
     data = build(base_files, new_files, spec, progress=progress)
-    estimator = _fit(trainer, data, progress)
+    estimator = _fit(trainer, data, mix, progress)
     evaluations, _ = _evaluate(estimator, data, f"the new {trainer.name}")
     said = {**(tags or {}), "driftcatcher.kind": "train"}
-    about: dict[str, Any] = {"spec": spec, "gate": gate, "trainer": trainer, "origin": origin}
+    about: dict[str, Any] = {"spec": spec, "gate": gate, "trainer": trainer, "origin": origin, "mix": mix}
     lineage = lineage_of("train", data, base_files, new_files, **about)
     version = _register(job, data, estimator, evaluations, _named("challenger", evaluations), said, lineage)
-    counted = counted_rows(data.duplicates, data.conflicts)
-    return TrainOutcome(version, data.notes + counted + breaches(evaluations, gate))
+    counted = counted_rows(data.duplicates, data.conflicts) + tuple(map(str, data.ledger[:_LISTED]))
+    return TrainOutcome(version, data.notes + counted + _mix_note(job, data) + breaches(evaluations, gate))
 
 
 def retrain(
@@ -108,6 +112,7 @@ def retrain(
     home: Path,
     *,
     gate: Gate,
+    mix: Mix = ALL,
     baselines: Location | None = None,
     progress: Progress = quiet,
     tags: Mapping[str, str] | None = None,
@@ -121,14 +126,15 @@ def retrain(
     Raises:
         TrainingError, DataError: nothing was registered.
     """
-    job = _Job("retrain", champion.model, spec, trainer, registry, home, baselines, progress)
+    job = _Job("retrain", champion.model, spec, trainer, registry, home, baselines, progress, mix)
     if not new_files:
         raise TrainingError(f"no newly labelled file was named: there is nothing new to train {job.model} on")
     owner = f"{champion.model} version {champion.version}"
+    _same_sides(champion, spec)
     current = registry.load(champion)  # first: without the champion there is nothing to compare with
     schema = champion.schema if champion.schema.features else None
     data = build(champion.data, new_files, spec, schema=schema, owner=owner, progress=progress)
-    estimator = _fit(trainer, data, progress)
+    estimator = _fit(trainer, data, mix, progress)
     progress("measuring the current and the new model on the same hold-outs")
     before, said_before = _evaluate(current, data, owner)
     after, said_after = _evaluate(estimator, data, f"the new {trainer.name}")
@@ -143,13 +149,21 @@ def retrain(
         + "\n".join(f"- {r}" for r in reasons),
     }
     metrics = {**_named("champion", before), **_named("challenger", after), **_of_eras(cells)}
-    about: dict[str, Any] = {"spec": spec, "gate": gate, "trainer": trainer, "origin": origin}
+    about: dict[str, Any] = {"spec": spec, "gate": gate, "trainer": trainer, "origin": origin, "mix": mix}
     lineage = lineage_of("retrain", data, champion.data, new_files, **about, parent=champion.version)
     drawn = partial(matrix_files, cells=cells, champion=f"v{champion.version}")
     version = _register(job, data, estimator, after, metrics, said, lineage, drawn)
-    counts = {"duplicates": data.duplicates, "conflicts": data.conflicts}
     return RetrainOutcome(
-        before, after, version, recommendation, reasons, **counts, notes=data.notes, matrix=cells
+        before,
+        after,
+        version,
+        recommendation,
+        reasons,
+        duplicates=data.duplicates,
+        conflicts=data.conflicts,
+        notes=data.notes + _mix_note(job, data),
+        matrix=cells,
+        ledger=data.ledger,
     )
 
 
@@ -165,6 +179,7 @@ class _Job:
     home: Path
     baselines: Location | None
     progress: Progress
+    mix: Mix
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.model):
@@ -173,16 +188,39 @@ class _Job:
             )
 
 
-def refit(data: TrainingData, trainer: Trainer, progress: Progress = quiet) -> tuple[Evaluation, ...]:
+def _same_sides(champion: ModelVersion, spec: LabelSpec) -> None:
+    """Another group column would put rows that trained the champion on the hold-out side."""
+    if champion.group != (spec.group or ""):
+        named = [f'by "{name}"' if name else "row by row" for name in (champion.group, spec.group or "")]
+        raise TrainingError(
+            f"the hold-outs of {champion.model} version {champion.version} were chosen {named[0]}, the configuration "
+            f"now says {named[1]}: a row would change sides. Put `group` back, or start anew with "
+            "`driftcatcher train`"
+        )
+
+
+def _mix_note(job: _Job, data: TrainingData) -> tuple[str, ...]:
+    if job.mix.use == "all":
+        return ()
+    return (told(job.mix, draw(job.mix, data.train_eras, data.train_y), data.train_eras),)
+
+
+def refit(
+    data: TrainingData, trainer: Trainer, mix: Mix = ALL, progress: Progress = quiet
+) -> tuple[Evaluation, ...]:
     """Train on some data once more, and measure on its hold-outs; nothing is registered."""
-    return _evaluate(_fit(trainer, data, progress), data, f"the new {trainer.name}")[0]
+    return _evaluate(_fit(trainer, data, mix, progress), data, f"the new {trainer.name}")[0]
 
 
-def _fit(trainer: Trainer, data: TrainingData, progress: Progress) -> Any:
-    rows, columns = data.train_x.shape
+def _fit(trainer: Trainer, data: TrainingData, mix: Mix, progress: Progress) -> Any:
+    features, labels = data.train_x, data.train_y
+    if mix.use != "all":
+        places = draw(mix, data.train_eras, labels)
+        features, labels = features.iloc[places].reset_index(drop=True), labels[places]
+    rows, columns = features.shape
     progress(f"training {trainer.name} on {rows:,} rows of {columns} features")
     try:
-        return trainer.fit(data.train_x, data.train_y, data.schema.categorical)
+        return trainer.fit(features, labels, data.schema.categorical)
     except TrainingError:
         raise
     except Exception as error:  # a plug-in's error becomes one clear line; the cause is kept
@@ -265,7 +303,7 @@ def _register(
             job.model,
             estimator,
             example=data.train_x.head(_EXAMPLE_ROWS),
-            params={**_described(data, job.spec), "trainer": job.trainer.name, **job.trainer.params()},
+            params={**_described(data, job), "trainer": job.trainer.name, **job.trainer.params()},
             metrics=metrics,
             tags={**tags, "driftcatcher.model": job.model, **lineage_tags(lineage)},
             data=data.files,
@@ -297,6 +335,7 @@ def _register(
         code_version=lineage.code,
         schema=data.schema,
         lineage=lineage,
+        group=job.spec.group or "",
     )
 
 
@@ -310,7 +349,7 @@ def _baseline(job: _Job, data: TrainingData, estimator: Any) -> Baseline:
     baseline = Baseline.fit(
         frame,
         label=job.spec.column,  # known as no features, so that a batch may carry them without a remark
-        ignore=job.spec.ignore,
+        ignore=(*job.spec.ignore, *([job.spec.group] if job.spec.group else [])),
         categorical=data.schema.categorical,
         period=period,
         model=job.model,
@@ -341,9 +380,14 @@ def _table(baseline: Baseline, data: TrainingData, held: pd.DataFrame) -> CodedR
     return reference_rows(list(baseline.features.values()), rows, spans)
 
 
-def _described(data: TrainingData, spec: LabelSpec) -> dict[str, Any]:
+def _described(data: TrainingData, job: _Job) -> dict[str, Any]:
     """What the run says about its data."""
+    spec = job.spec
+    fitted = data.train_eras[draw(job.mix, data.train_eras, data.train_y)]
     return {
+        **job.mix.params(),
+        **{f"rows.fitted.era_{era}": int((fitted == era).sum()) for era in np.unique(fitted)},
+        **({"label.group": spec.group} if spec.group else {}),
         "label.column": spec.column,
         "label.positive": ", ".join(spec.positive) or "every other value",
         "label.negative": ", ".join(spec.negative) or "every other value",

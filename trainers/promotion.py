@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from trainers.base import Evaluation, Gate
-from trainers.judgement import Cell
+from trainers.judgement import Cell, signed
 
 if TYPE_CHECKING:
     from detectors.metrics import Metrics
@@ -121,7 +121,7 @@ def _gain(
     elif after > before:
         verdict = "no significant difference, so small a gain can be chance; more labelled rows would tell"
     elif before == 1:
-        verdict = "the current model gets every new row right already, there is nothing to gain"
+        verdict = "no significant difference, the current model gets every new row right already"
     else:
         verdict = "no significant difference, no better than the current model"
     if gate.new == "better":
@@ -159,33 +159,48 @@ def _losses(
 
 def _forgotten(eras: Sequence[Cell], gate: Gate) -> list[tuple[bool, str]]:
     """The hold-out of each past era: a loss counts that is more than allowed and hardly chance."""
-    judged, quiet = [], []
+    judged, fine = [], []
     for cell in eras:
         found = [_lost(cell, metric, gate) for metric in ("accuracy", "recall") if metric in cell.differences]
         said = [one for one in found if one is not None]
         judged += said
-        quiet += [] if said else [cell.holdout]
-    if quiet:
-        judged.append((True, f"{', '.join(quiet)}: no more lost than the gate allows"))
+        if not said:
+            fine.append(cell)
+    if fine:
+        judged.append((True, f"{_names(fine)}: no more lost than the gate allows{_far_ends(fine, gate)}"))
     return judged
 
 
 def _lost(cell: Cell, metric: str, gate: Gate) -> tuple[bool, str] | None:
-    """What is to be said of a metric on a past era; None where no larger loss than allowed is in sight."""
+    """What is to be said of a metric on a past era that lost more than allowed; None where it did not."""
     before, after = _value(cell.champion, metric), _value(cell.challenger, metric)
-    if before is None or after is None:
+    if before is None or after is None or before - after <= gate.max_loss_old + _ROUNDING:
         return None
-    change = f"{metric} on the hold-out of {cell.holdout} {_change(before, after)}"
-    loss, allowed = before - after, _points(gate.max_loss_old)
-    if loss > gate.max_loss_old + _ROUNDING:
-        more = f"{change}: a loss of {_points(loss)}, more than the {allowed} allowed"
-        p = _p(cell.p_loss(metric))
-        if cell.p_loss(metric) <= CHANCE:
-            return False, f"{more} ({p})"
-        rows = cell.rows if metric == "accuracy" else cell.champion.tp + cell.champion.fn
-        return True, f"{more}, but on {rows:,} rows no significant difference ({p})"
-    reach = _reach(cell, metric, gate)
-    return (True, f"{change}{reach}") if reach else None
+    more = (
+        f"{metric} on the hold-out of {cell.holdout} {_change(before, after)}: a loss of "
+        f"{_points(before - after)}, more than the {_points(gate.max_loss_old)} allowed"
+    )
+    p = _p(cell.p_loss(metric))
+    if cell.p_loss(metric) <= CHANCE:
+        return False, f"{more} ({p})"
+    rows = cell.rows if metric == "accuracy" else cell.champion.tp + cell.champion.fn
+    return True, f"{more}, but on {rows:,} rows no significant difference ({p})"
+
+
+def _far_ends(cells: Sequence[Cell], gate: Gate) -> str:
+    """Which of them have too few rows to rule a larger loss out."""
+    reaches = []
+    for cell in cells:
+        ends = [-moved.low for name, moved in cell.differences.items() if name in ("accuracy", "recall")]
+        if max(ends, default=0.0) > gate.max_loss_old + _ROUNDING:
+            reaches.append(f"{_points(max(ends))} on the {cell.rows:,} rows of {cell.holdout}")
+    return (
+        f"; 95 % intervals that do not rule more out reach a loss of {', '.join(reaches)}" if reaches else ""
+    )
+
+
+def _names(cells: Sequence[Cell]) -> str:
+    return ", ".join(cell.holdout for cell in cells)
 
 
 def _reach(cell: Cell | None, metric: str, gate: Gate) -> str:
@@ -201,7 +216,7 @@ def _reach(cell: Cell | None, metric: str, gate: Gate) -> str:
 
 def _told_interval(cell: Cell) -> str:
     moved = cell.differences["accuracy"]
-    return f"{100 * moved.value:+.1f} points, 95 % interval {100 * moved.low:+.1f} to {100 * moved.high:+.1f}"
+    return f"{signed(moved.value)} points, 95 % interval {signed(moved.low)} to {signed(moved.high)}"
 
 
 def _p(p: float) -> str:
@@ -222,7 +237,7 @@ def _told(one: float, other: float) -> tuple[str, str]:
 
 
 def _points(share: float) -> str:
-    number = f"{100 * share:.2g}"
+    number = f"{100 * share:.2g}" if share < 0.995 else f"{100 * share:.0f}"
     return f"{number} point" if number == "1" else f"{number} points"
 
 

@@ -24,6 +24,7 @@ from trainers.lineage import (
     seed_of,
     utc_text,
 )
+from trainers.mixing import Mix
 
 
 def lineage_of(
@@ -36,6 +37,7 @@ def lineage_of(
     gate: Gate,
     trainer: Trainer,
     origin: Origin | None,
+    mix: Mix,
     parent: int | None = None,
 ) -> Lineage:
     """Where the version comes from that is trained on `data`, which was built from the `old` and `new` files."""
@@ -44,6 +46,7 @@ def lineage_of(
     configuration = {
         "label": asdict(spec),
         "gate": asdict(gate),
+        "mix": asdict(mix),
         "trainer": {"name": trainer.name, "table": dict(origin.trainer), "params": params},
     }
     known = {file.path: file for file in data.files}
@@ -101,6 +104,6 @@ def _source(
     file = known.get(str(place))
     if file is None:
         same = used[sha256_file(place)]
-        file = DataFile(str(place), same.sha256, same.rows)
+        file = DataFile(str(place), same.sha256, same.rows, same.era)
     dvc = dvc_revision(place) if isinstance(place, Path) else None
-    return Source(file.path, file.sha256, file.rows, role, dvc)
+    return Source(file.path, file.sha256, file.rows, role, dvc, file.era)

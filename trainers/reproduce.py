@@ -22,6 +22,7 @@ from trainers.base import (
 from trainers.code_version import code_version
 from trainers.dataset import TrainingData, build
 from trainers.lineage import Lineage, Source, data_digest, environment
+from trainers.mixing import Mix
 from trainers.pipeline import refit
 
 TOLERANCE = 1e-12
@@ -99,7 +100,7 @@ def reproduce(
         owner=owner,
         progress=progress,
     )
-    evaluations = refit(data, trainer, progress)
+    evaluations = refit(data, trainer, Mix(**lineage.configuration.get("mix", {})), progress)
     differences = [
         *_of_data(record, lineage, data),
         *_mapped("parameter", dict(record.params), dict(trainer.params())),
@@ -119,7 +120,7 @@ def _spec(lineage: Lineage) -> LabelSpec:
 
 
 def _file(source: Source, moved: dict[str, Location]) -> DataFile:
-    return DataFile(str(moved.get(source.sha256, source.path)), source.sha256, source.rows)
+    return DataFile(str(moved.get(source.sha256, source.path)), source.sha256, source.rows, source.era)
 
 
 def _require_recorded(found: dict[str, Location], lineage: Lineage, owner: str) -> None:

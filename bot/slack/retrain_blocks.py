@@ -95,8 +95,9 @@ def retrain_finished(retrain: Retrain, outcome: RetrainOutcome) -> Message:
     said = f"*Recommendation: {advice}.* You decide."
     blocks = [header(title), section(f"{said}\n{reasons}".strip()), *metrics_table(retrain, outcome)]
     blocks.append(context(_provenance(outcome)))
-    if outcome.notes:
-        blocks.append(context(bullets([escape(clean(note, 200)) for note in outcome.notes], 6, 1200)))
+    notes = [*outcome.notes, *map(str, outcome.ledger)]
+    if notes:
+        blocks.append(context(bullets([escape(clean(note, 200)) for note in notes], 6, 1200)))
     if retrain.state in ("promoted", "kept", "rolled_back"):
         blocks.append(section(outcome_line(retrain)))
     else:

@@ -132,6 +132,10 @@ def a_retrain_is_approved_and_reports(site: Site, anna: Person) -> None:
     assert blocks_of(result, "table")
     assert with_action([result], ids.RETRAIN_KEEP)
     assert "MLflow run" in str(result["blocks"])
+    sees(anna, "*What each version knows, old and new.*")
+    picture = anna.wait_for(lambda p: [r for r in thread(p) if "matrix.png" in str(r.get("files"))], PATIENCE)
+    assert picture is not None
+    assert anna.file(picture[0]["files"][0]["id"]).startswith(b"\x89PNG")
     assert site.champion() == 1
     approval = next(d for d in site.app.store.decisions(MODEL) if d.what == "approve")
     assert approval.who == ANNA.id

@@ -201,7 +201,9 @@ def test_one_class_in_all_is_refused(flows, csv, spec):
 
 def test_a_class_that_is_missing_on_one_side_is_refused(flows, csv, spec):
     frame = pd.concat([flows(200, ("BENIGN",)), flows(1, ("ddos",))])
-    with pytest.raises(TrainingError, match=r"side .*no row with a positive label: there are 1 in all, 1 of"):
+    with pytest.raises(
+        TrainingError, match=r"side .*no row with a positive label: there are 1 in all, 1 different row, and"
+    ):
         build([csv(frame, "old.csv")], [], spec)
 
 
@@ -361,4 +363,4 @@ def test_rows_that_are_mostly_the_same_are_noted(csv) -> None:
     frame = pd.DataFrame({"a": rng.integers(0, 3, 4000), "b": rng.integers(0, 4, 4000)})
     frame["y"] = rng.integers(0, 2, 4000)
     data = build([csv(frame, "g.csv")], [], LabelSpec("y", positive=("1",)))
-    assert any("there are only 12 different ones" in note for note in data.notes)
+    assert any("there are only 12 different rows" in note for note in data.notes)
