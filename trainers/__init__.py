@@ -6,7 +6,8 @@ Imports `detectors` and nothing of the other packages. The map of the house, fro
 - `base`: what a trainer and a registry are. `sklearn_trainers`: the built-in ones. `checks`: their contract suite.
 - `pipeline`: from files to a registered version, judged on the same hold-outs. `promotion`: the gate, which recommends.
 - `tracking`: checks and evaluations in MLflow, as steps and runs.
-- `mlflow_registry`, `mlflow_ui`, `model_file`, `version_folder`, `code_version`: where a version is kept, and of what.
+- `mlflow_registry`, `mlflow_ui`, `model_file`, `signature`, `model_card`, `version_folder`, `code_version`: where a
+  version is kept, and of what.
 - `lineage`, `provenance`, `dvc`: where a version comes from. `reproduce`: the same version once more.
 - `scoring`: a version as the bot asks it.
 """

@@ -35,7 +35,8 @@ from trainers.base import (
     quiet,
 )
 from trainers.dataset import TrainingData, build
-from trainers.lineage import Lineage, Origin
+from trainers.lineage import Origin
+from trainers.model_card import Card
 from trainers.promotion import breaches, mcnemar, recommend
 from trainers.provenance import lineage_of, lineage_tags
 from trainers.scoring import predicted
@@ -90,9 +91,11 @@ def train(
     said = {**(tags or {}), "driftcatcher.kind": "train"}
     about: dict[str, Any] = {"spec": spec, "gate": gate, "trainer": trainer, "origin": origin}
     lineage = lineage_of("train", data, base_files, new_files, **about)
-    version = _register(job, data, estimator, evaluations, _named("challenger", evaluations), said, lineage)
-    counted = counted_rows(data.duplicates, data.conflicts)
-    return TrainOutcome(version, data.notes + counted + breaches(evaluations, gate))
+    remarks = data.notes + counted_rows(data.duplicates, data.conflicts)
+    broken = breaches(evaluations, gate)
+    card = Card(model, trainer.name, lineage, data.schema, evaluations, reasons=broken, notes=remarks)
+    version = _register(job, data, estimator, _named("challenger", evaluations), said, card)
+    return TrainOutcome(version, remarks + broken)
 
 
 def retrain(
@@ -141,7 +144,11 @@ def retrain(
     metrics = {**_named("champion", before), **_named("challenger", after)}
     about: dict[str, Any] = {"spec": spec, "gate": gate, "trainer": trainer, "origin": origin}
     lineage = lineage_of("retrain", data, champion.data, new_files, **about, parent=champion.version)
-    version = _register(job, data, estimator, after, metrics, said, lineage)
+    remarks = data.notes + counted_rows(data.duplicates, data.conflicts)
+    card = Card(
+        job.model, trainer.name, lineage, data.schema, after, before, recommendation, tuple(reasons), remarks
+    )
+    version = _register(job, data, estimator, metrics, said, card)
     counts = {"duplicates": data.duplicates, "conflicts": data.conflicts}
     return RetrainOutcome(before, after, version, recommendation, reasons, **counts, notes=data.notes)
 
@@ -209,17 +216,20 @@ def _register(
     job: _Job,
     data: TrainingData,
     estimator: Any,
-    evaluations: tuple[Evaluation, ...],
     metrics: Mapping[str, float],
     tags: Mapping[str, str],
-    lineage: Lineage,
+    card: Card,
 ) -> ModelVersion:
     """Baseline, run, registered version and alias: all of them or none."""
     job.progress("fitting the baseline of the new version")
-    papers = {"lineage.json": json.dumps(asdict(lineage), indent=2, ensure_ascii=False)}
-    folder = VersionFolder(
-        job.home, job.model, _baseline(job, data, estimator), estimator, job.baselines, papers
-    )
+    lineage = card.lineage
+
+    def papers(version: int) -> dict[str, str]:
+        text = json.dumps(asdict(lineage), indent=2, ensure_ascii=False)
+        return {"lineage.json": text, "model_card.md": card.markdown(version)}
+
+    baseline = _baseline(job, data, estimator)
+    folder = VersionFolder(job.home, job.model, baseline, estimator, job.baselines, papers)
     job.progress("registering the new version")
     try:
         logged = job.registry.log_version(
@@ -250,7 +260,7 @@ def _register(
         model_path=str(folder.model_file),
         model_sha256=sha256_file(folder.model_file),
         data=data.files,
-        evaluations=evaluations,
+        evaluations=card.evaluations,
         trainer=job.trainer.name,
         params=dict(job.trainer.params()),
         code_version=lineage.code,

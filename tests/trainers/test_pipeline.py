@@ -133,7 +133,7 @@ def test_the_run_says_what_was_trained_on_what(first, registry):
     (logged,) = run.inputs.dataset_inputs
     assert (logged.dataset.name, logged.dataset.digest) == ("old.csv", file.sha256[:36])
     artifacts = [artifact.path for artifact in client(registry).list_artifacts(first.version.run_id)]
-    assert artifacts == ["baseline.npz", "lineage.json"]
+    assert artifacts == ["baseline.npz", "lineage.json", "model_card.md"]
     local = client(registry).download_artifacts(first.version.run_id, "baseline.npz")
     assert sha256_file(local) == first.version.baseline_sha256
     written = client(registry).download_artifacts(first.version.run_id, "lineage.json")
