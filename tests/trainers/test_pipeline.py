@@ -21,6 +21,7 @@ from trainers.base import Gate, LabelSpec, ModelVersion, RetrainOutcome, Trainin
 from trainers.lineage import Lineage
 from trainers.mlflow_registry import MlflowRegistry
 from trainers.pipeline import retrain, train
+from trainers.reproduce import reproduce
 from trainers.sklearn_trainers import HistGradientBoosting, LogisticRegression, RandomForest
 
 ROOT = Path(__file__).parents[2]
@@ -356,6 +357,7 @@ def test_on_real_flows_a_port_scan_is_learned_and_ddos_kept(trainer, csv, regist
     assert after["new"].recall > 0.95
     assert after["old"].recall >= before["old"].recall - 0.01
     assert outcome.recommendation == "promote"
+    assert reproduce(outcome.version, trainer).same
     # The scans that nobody labelled, and the attacks that were not among the base data.
     features = list(champion.schema.features)
     model = registry.load(outcome.version)
