@@ -7,8 +7,8 @@ Imports `detectors` and nothing of the other packages. The map of the house, fro
 - `pipeline`: from files to a registered version, judged on the same hold-outs. `promotion`: the gate, which recommends.
 - `sampling`: which rows of a batch to label, drawn with known chances.
 - `tracking`: checks and evaluations in MLflow, as steps and runs.
-- `mlflow_registry`, `mlflow_leftovers`, `mlflow_ui`, `model_file`, `version_folder`, `code_version`: where a version is
-  kept, and of what.
+- `mlflow_registry`, `mlflow_leftovers`, `mlflow_ui`, `model_file`, `signature`, `model_card`, `version_folder`,
+  `code_version`: where a version is kept, and of what.
 - `lineage`, `provenance`, `dvc`: where a version comes from. `reproduce`: the same version once more.
 - `scoring`: a version as the bot asks it.
 """

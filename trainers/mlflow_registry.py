@@ -20,6 +20,7 @@ from detectors.location import location
 from trainers.base import DataFile, LoggedVersion, ModelVersion, TrainingError
 from trainers.mlflow_leftovers import JOB, end_runs
 from trainers.model_file import TRUSTED, folder_digest, load, needed_types
+from trainers.signature import signature
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -323,7 +324,7 @@ def _log_model(
     """Upload the model as a skops file; its id and the digest of its files."""
     import mlflow.sklearn
     from mlflow.entities import LoggedModelOutput
-    from mlflow.models import Model, infer_signature
+    from mlflow.models import Model
 
     logged = client.create_logged_model(
         experiment, name="model", source_run_id=run_id, model_type="classifier"
@@ -342,7 +343,7 @@ def _log_model(
             ),
             serialization_format="skops",
             skops_trusted_types=needed,
-            signature=infer_signature(example, estimator.predict(example)),
+            signature=signature(example, estimator),
             input_example=example,
             pip_requirements=_requirements(),
         )

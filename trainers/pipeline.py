@@ -38,9 +38,10 @@ from trainers.base import (
 )
 from trainers.dataset import TrainingData, build
 from trainers.judgement import MEASURED, Cell, matrix
-from trainers.lineage import Lineage, Origin
+from trainers.lineage import Origin
 from trainers.matrix_plot import matrix_files
 from trainers.mixing import ALL, Mix, draw, told
+from trainers.model_card import Card
 from trainers.promotion import breaches, recommend
 from trainers.provenance import lineage_of, lineage_tags
 from trainers.scoring import predicted
@@ -98,9 +99,12 @@ def train(
     said = {**(tags or {}), "driftcatcher.kind": "train"}
     about: dict[str, Any] = {"spec": spec, "gate": gate, "trainer": trainer, "origin": origin, "mix": mix}
     lineage = lineage_of("train", data, base_files, new_files, **about)
-    version = _register(job, data, estimator, evaluations, _named("challenger", evaluations), said, lineage)
     counted = counted_rows(data.duplicates, data.conflicts) + tuple(map(str, data.ledger[:_LISTED]))
-    return TrainOutcome(version, data.notes + counted + _mix_note(job, data) + breaches(evaluations, gate))
+    remarks = data.notes + counted + _mix_note(job, data)
+    broken = breaches(evaluations, gate)
+    card = Card(model, trainer.name, lineage, data.schema, evaluations, reasons=broken, notes=remarks)
+    version = _register(job, data, estimator, _named("challenger", evaluations), said, card)
+    return TrainOutcome(version, remarks + broken)
 
 
 def retrain(
@@ -152,7 +156,12 @@ def retrain(
     about: dict[str, Any] = {"spec": spec, "gate": gate, "trainer": trainer, "origin": origin, "mix": mix}
     lineage = lineage_of("retrain", data, champion.data, new_files, **about, parent=champion.version)
     drawn = partial(matrix_files, cells=cells, champion=f"v{champion.version}")
-    version = _register(job, data, estimator, after, metrics, said, lineage, drawn)
+    notes = data.notes + _mix_note(job, data)
+    remarks = notes + counted_rows(data.duplicates, data.conflicts)
+    card = Card(
+        job.model, trainer.name, lineage, data.schema, after, before, recommendation, tuple(reasons), remarks
+    )
+    version = _register(job, data, estimator, metrics, said, card, drawn)
     return RetrainOutcome(
         before,
         after,
@@ -161,7 +170,7 @@ def retrain(
         reasons,
         duplicates=data.duplicates,
         conflicts=data.conflicts,
-        notes=data.notes + _mix_note(job, data),
+        notes=notes,
         matrix=cells,
         ledger=data.ledger,
     )
@@ -279,18 +288,21 @@ def _register(
     job: _Job,
     data: TrainingData,
     estimator: Any,
-    evaluations: tuple[Evaluation, ...],
     metrics: Mapping[str, float],
     tags: Mapping[str, str],
-    lineage: Lineage,
+    card: Card,
     drawn: Callable[..., tuple[Path, ...]] | None = None,
 ) -> ModelVersion:
     """Baseline, run, registered version and alias: all of them or none. `drawn` makes further files of the run."""
     job.progress("fitting the baseline of the new version")
-    papers = {"lineage.json": json.dumps(asdict(lineage), indent=2, ensure_ascii=False)}
-    folder = VersionFolder(
-        job.home, job.model, _baseline(job, data, estimator), estimator, job.baselines, papers
-    )
+    lineage = card.lineage
+
+    def papers(version: int) -> dict[str, str]:
+        text = json.dumps(asdict(lineage), indent=2, ensure_ascii=False)
+        return {"lineage.json": text, "model_card.md": card.markdown(version)}
+
+    baseline = _baseline(job, data, estimator)
+    folder = VersionFolder(job.home, job.model, baseline, estimator, job.baselines, papers)
     job.progress("registering the new version")
     drawings = tempfile.TemporaryDirectory()
 
@@ -329,7 +341,7 @@ def _register(
         model_path=str(folder.model_file),
         model_sha256=sha256_file(folder.model_file),
         data=data.files,
-        evaluations=evaluations,
+        evaluations=card.evaluations,
         trainer=job.trainer.name,
         params=dict(job.trainer.params()),
         code_version=lineage.code,

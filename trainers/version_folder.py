@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from detectors.errors import DataError
@@ -38,7 +37,7 @@ def forget(home: Path, model: str, version: int, baselines: Location | None = No
 class VersionFolder:
     """Writes baseline and model once the version's number is known; the folder is there whole or not at all.
 
-    `papers` are texts beside them, by file name: what is worth reading about the version.
+    `papers` gives texts to lie beside them, by file name: what is worth reading about that version.
     """
 
     def __init__(
@@ -48,7 +47,7 @@ class VersionFolder:
         baseline: Baseline,
         estimator: Any,
         baselines: Location | None = None,
-        papers: Mapping[str, str] = MappingProxyType({}),
+        papers: Callable[[int], Mapping[str, str]] | None = None,
     ) -> None:
         self._models = Path(home).absolute() / "models" / model
         self._baseline = baseline
@@ -92,7 +91,8 @@ class VersionFolder:
         try:
             self._baseline.with_version(str(version)).save(staging / BASELINE_FILE)
             save(self._estimator, staging / MODEL_FILE)
-            for name, text in self._papers.items():
+            papers = {} if self._papers is None else self._papers(version)
+            for name, text in papers.items():
                 (staging / name).write_text(text, encoding="utf-8")
             if folder.exists():
                 raise TrainingError(
@@ -106,7 +106,7 @@ class VersionFolder:
             self._forget()
             raise
         self._made = folder
-        return (folder / BASELINE_FILE, *(folder / name for name in self._papers))
+        return (folder / BASELINE_FILE, *(folder / name for name in papers))
 
     def _keep(self, version: int, file: Path) -> Location | None:
         """Put the baseline where baselines have a place of their own; nothing there is overwritten."""

@@ -24,7 +24,7 @@ from bot.slack.blocks import (
     section,
 )
 from bot.slack.retrain_blocks import metrics_table, outcome_line
-from bot.slack.text import clean, clock, count, escape, file_name, listed, name, person, when
+from bot.slack.text import clean, clock, count, escape, file_name, link, listed, name, person, when
 from state.records import BOT, Batch, Feedback, Incident, Retrain, Silence
 from trainers.base import ModelVersion
 
@@ -81,6 +81,7 @@ def incident_message(
     cooling_until: datetime | None = None,
     feedback: Sequence[Feedback] = (),
     broken: Batch | None = None,
+    chart_url: str = "",
 ) -> Message:
     """The message of an incident in its present state.
 
@@ -98,6 +99,7 @@ def incident_message(
         cooling_until: when the retrain cool-down ends, None if it is over.
         feedback: what counts of this incident, one opinion a person.
         broken: the model's newest batch, if its feed is broken: until it is set aside nothing may be approved.
+        chart_url: the MLflow run in which the checks are a chart; empty before there is one.
     """
     case = _Case(
         incident,
@@ -115,7 +117,12 @@ def incident_message(
         broken,
     )
     parts = _STATES[incident.state](case)
-    blocks = [header(parts.title), section(parts.advice), section(_facts(case)), *parts.body]
+    blocks = [
+        header(parts.title),
+        section(parts.advice),
+        section(_facts(case) + _chart(chart_url)),
+        *parts.body,
+    ]
     if parts.buttons:
         blocks.append(actions(*parts.buttons))
     return Message(_fallback(parts, case), blocks)
@@ -316,6 +323,10 @@ def _facts(case: _Case) -> str:
     if case.incident.state == "open" and used is not None and str(used) != case.batch.baseline_version:
         text += f" · version {used} is in use now"
     return "\n".join([text, *_opinions(case)])
+
+
+def _chart(url: str) -> str:
+    return f"\nDrift over time: {link(url, 'MLflow run')}" if url else ""
 
 
 def _opinions(case: _Case) -> list[str]:

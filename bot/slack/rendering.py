@@ -21,6 +21,7 @@ from bot.slack.blocks import Message, without_tables
 from bot.slack.incident_blocks import incident_message
 from bot.slack.performance_blocks import performance_alert
 from bot.times import utc_now
+from bot.tracking import place_of
 from detectors.errors import DataError
 from detectors.profile import Profile
 from state.records import Batch, Incident, OutboxItem, Retrain, StateError
@@ -122,6 +123,7 @@ class Renderer:
             alert_cooldown=model.alert_cooldown,
             cooling_until=cooling if cooling and cooling > self.now() else None,
             feedback=self.store.feedback_on(incident.id),
+            chart_url=self._chart_url(batch),
         )
         # until it is posted, a channel that was wrong in the configuration can be mended there
         channel = incident.channel if incident.ts else self._channel(incident.model)
@@ -244,6 +246,11 @@ class Renderer:
         """Metrics out of bounds."""
         record = self.store.performance(int(item.payload["performance_id"]))
         return [Post(self._channel(record.model), performance_alert(record, self.config.slack.command))]
+
+    def _chart_url(self, batch: Batch) -> str:
+        """The long-lived MLflow run of the version that a batch was checked for."""
+        run = self.store.tracking_run(place_of(self.config), batch.model, batch.baseline_version)
+        return "" if run is None else run.url
 
     def pictures(self, batch: Batch) -> dict[str, bytes]:
         """The same pictures for another place: PNG by the name of the file."""

@@ -318,10 +318,12 @@ def test_a_pipe_that_closes_early_is_no_traceback(watched, traffic) -> None:
 LIGHT = "import sys; from bot.cli import main\ntry: main()\nexcept SystemExit: pass\nprint(*sys.modules)"
 
 
-@pytest.mark.parametrize("command", ["check", "status"])
+@pytest.mark.parametrize("command", ["check", "status", "lineage"])
 def test_what_runs_often_loads_nothing_heavy(watch, traffic, command: str) -> None:
     watched = watch("[models.detectors.psi]")
-    words = ["check", str(traffic.drifted)] if command == "check" else ["status"]
+    words = {"check": ["check", str(traffic.drifted)], "status": ["status"], "lineage": ["lineage", "1"]}[
+        command
+    ]
     if command == "status":  # with a report to tell of
         subprocess.run(
             [sys.executable, "-m", "bot", "check", str(traffic.stable)], cwd=watched.folder, check=True
@@ -332,7 +334,7 @@ def test_what_runs_often_loads_nothing_heavy(watch, traffic, command: str) -> No
     loaded = set(done.stdout.splitlines()[-1].split())
     assert "bot.cli" in loaded
     heavy = {"mlflow", "slack_bolt", "slack_sdk", "sklearn", "matplotlib", "scipy.stats", "pandas"}
-    if command == "status":
+    if command != "check":
         heavy |= {"numpy", "pyarrow", "scipy", "asyncio"}  # half a second is all it has
     assert not loaded & heavy
 

@@ -61,6 +61,10 @@ def test_checks_become_runs_and_steps_of_the_champions_run(watched, traffic, mlf
     assert verdicts[0].timestamp == int(drifted.checked_at.timestamp() * 1000)
     overall = client.get_metric_history(long_lived, "psi.mean")[0].value
     assert overall == pytest.approx(drifted.report.overall_psi)
+    assert app.monitoring.notify(model, drifted).action != "quiet"
+    (item, *_) = app.store.due(utc_now(), 5)
+    (post,) = Renderer(app.config, app.store).posts(item)
+    assert f"/runs/{long_lived}|MLflow run>" in str(post.message.blocks)
     worst = drifted.report.drifted[0]
     own = found["check drifted.csv"]
     assert own.data.metrics[f"psi/{worst.feature}"] == pytest.approx(worst.statistic)

@@ -116,6 +116,14 @@ def test_the_model_comes_back_and_anybody_can_load_it_by_its_alias(registry, not
         assert (plain.predict_proba(FEATURES) == expected).all()
         served = mlflow.pyfunc.load_model("models:/flows@champion")
         assert (served.predict(FEATURES) == LABELS).all()
+        # as a CSV is read in which a column holds whole numbers alone: pyfunc refuses these for a "double"
+        whole = FEATURES.assign(rate=np.arange(-30, 30))
+        assert whole["rate"].dtype == np.int64
+        assert (served.predict(whole) == MODEL.predict(whole)).all()
+        holes = FEATURES.assign(rate=np.where(LABELS == 1, FEATURES["rate"], np.nan), service=None)
+        assert (served.predict(holes) == MODEL.predict(holes)).all()
+        with pytest.raises(mlflow.MlflowException, match="missing"):
+            served.predict(FEATURES[["service"]])
         assert served.metadata.get_input_schema().input_names() == ["rate", "service"]
     finally:
         mlflow.set_tracking_uri(before[0])

@@ -22,6 +22,7 @@ from trainers.base import Gate, LabelSpec, ModelVersion, RetrainOutcome, Trainin
 from trainers.lineage import Lineage
 from trainers.mlflow_registry import MlflowRegistry
 from trainers.pipeline import retrain, train
+from trainers.reproduce import reproduce
 from trainers.sklearn_trainers import HistGradientBoosting, LogisticRegression, RandomForest
 
 ROOT = Path(__file__).parents[2]
@@ -134,7 +135,7 @@ def test_the_run_says_what_was_trained_on_what(first, registry):
     (logged,) = run.inputs.dataset_inputs
     assert (logged.dataset.name, logged.dataset.digest) == ("old.csv", file.sha256[:36])
     artifacts = [artifact.path for artifact in client(registry).list_artifacts(first.version.run_id)]
-    assert artifacts == ["baseline.npz", "lineage.json"]
+    assert artifacts == ["baseline.npz", "lineage.json", "model_card.md"]
     local = client(registry).download_artifacts(first.version.run_id, "baseline.npz")
     assert sha256_file(local) == first.version.baseline_sha256
     written = client(registry).download_artifacts(first.version.run_id, "lineage.json")
@@ -387,6 +388,7 @@ def test_on_real_flows_a_port_scan_is_learned_and_ddos_kept(trainer, csv, regist
     assert after["new"].recall > 0.95
     assert after["old"].recall >= before["old"].recall - 0.01
     assert outcome.recommendation == "promote"
+    assert reproduce(outcome.version, trainer).same
     # The scans that nobody labelled, and the attacks that were not among the base data.
     features = list(champion.schema.features)
     model = registry.load(outcome.version)

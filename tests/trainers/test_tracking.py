@@ -92,6 +92,45 @@ def test_what_may_have_got_through_is_logged_once(registry, monkeypatch):
     assert [run.info.status for run in runs(registry)["check monday.csv"]] == ["FINISHED", "FINISHED"]
 
 
+CALLS = ("create_run", "log_batch", "log_inputs", "log_artifact", "set_terminated")
+
+
+def test_whoever_dies_after_any_call_leaves_nothing_double_and_nothing_half(registry, monkeypatch):
+    made = {name: getattr(mlflow.MlflowClient, name) for name in CALLS}
+    left: list[int] = []
+
+    def dying(name: str) -> Any:
+        def call(self: mlflow.MlflowClient, *args: Any, **kwargs: Any) -> Any:
+            done = made[name](self, *args, **kwargs)
+            left[0] -= 1
+            if left[0] == 0:
+                raise KeyboardInterrupt  # the store has it, and nobody heard of it
+            return done
+
+        return call
+
+    for name in CALLS:
+        monkeypatch.setattr(mlflow.MlflowClient, name, dying(name))
+    deaths = 0
+    for step in range(1, 50):
+        left[:] = [step]
+        again = False
+        try:
+            Tracking(registry).log(check(step), None)
+        except KeyboardInterrupt:
+            again, deaths = True, deaths + 1
+            left[:] = [-1]
+            Tracking(registry).log(check(step), None, again=True)
+        if not again:
+            break
+    assert deaths >= len(CALLS) + 1
+    found = runs(registry)
+    (long_lived,) = found["monitoring v1"]
+    assert [at for at, _ in points(registry, long_lived.info.run_id, "rows")] == list(range(1, step + 1))
+    assert [run.info.status for run in found["check monday.csv"]] == ["FINISHED"] * step
+    assert all(len(run.inputs.dataset_inputs) == 1 for run in found["check monday.csv"])
+
+
 def test_another_champion_has_a_run_of_its_own_and_that_of_the_last_ends(registry):
     tracking = Tracking(registry)
     first = tracking.log(check(1))

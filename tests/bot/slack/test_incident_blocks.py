@@ -321,3 +321,10 @@ def test_whoever_dismissed_is_not_named_twice(make: Any, accepted: Any, shown: A
     drawn = shown(accepted(incident_message(gone, make.batch(), feedback=said)))
     assert drawn.count("U0BENO") == 1
     assert "Confirmed as true drift by <@U0ANNA>" in drawn
+
+
+def test_the_chart_of_drift_is_linked_once_there_is_one(make: Any, accepted: Any, shown: Any) -> None:
+    assert "Drift over time" not in shown(accepted(incident_message(make.incident(), make.batch())))
+    url = "http://127.0.0.1:5000/#/experiments/1/runs/ab12"
+    linked = accepted(incident_message(make.incident(), make.batch(), chart_url=url))
+    assert f"Drift over time: <{url}|MLflow run>" in shown(linked)
