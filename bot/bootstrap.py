@@ -282,7 +282,8 @@ class Bot:
         bolt = build(client, self.secrets.signing_secret, services)
         self._connection = self._connect(bolt)
         self._spawn("outbox", self._deliver)
-        self._spawn("jobs", self._run_jobs)
+        for number in range(app.config.training.side_by_side):
+            self._spawn(f"jobs-{number}", self._run_jobs)
         self._flusher = app.flusher(self._delivery.renderer.pictures)
         self._scheduler = scheduler.build(app.config, self._scan, self._housekeep, self._track)
         self._scheduler.start()
@@ -381,7 +382,7 @@ class Bot:
                 self.app.store.enqueue("incident", key, {}, incident.id, now)
 
     def _run_jobs(self) -> None:
-        """Retrains one after the other, each in a process of its own."""
+        """Retrains one after the other, each in a process of its own; a model has at most one that waits or runs."""
         while not self._stop.is_set():
             try:
                 queued = self.app.store.next_queued()
@@ -391,7 +392,7 @@ class Bot:
             except Exception:
                 log.exception("a retrain could not be run; the bot goes on")
             self._work.wait(1.0)
-            self._work.clear()
+            self._work.clear()  # another of these threads may sleep on: it looks again within the second
 
     def _run_job(self, queued: Retrain) -> None:
         from bot.jobs import job_for, run_in_child

@@ -342,6 +342,12 @@ class HistorySection(_Section):
     roll_up_after: Annotated[Duration, Field(ge=timedelta(days=1))] | None = None
 
 
+class TrainingSection(_Section):
+    """How many retrains, each of another model, run at the same time. A trainer usually takes every core for itself."""
+
+    side_by_side: Annotated[int, Field(ge=1, le=32)] = 1
+
+
 class Config(_Section):
     """The whole configuration, with absolute paths."""
 
@@ -353,6 +359,7 @@ class Config(_Section):
     slack: SlackSection = SlackSection()
     mlflow: MlflowSection = MlflowSection()
     history: HistorySection = HistorySection()
+    training: TrainingSection = TrainingSection()
     models: tuple[ModelSection, ...]
     _folder: Path | None = PrivateAttr(None)
 
@@ -488,9 +495,9 @@ def _with_absolute_paths(raw: dict[str, Any], base: Path) -> dict[str, Any]:
 
 
 _SECTIONS: dict[str, type[_Section]] = {
-    "slack": SlackSection, "mlflow": MlflowSection, "history": HistorySection, "models": ModelSection,
-    "label": LabelSection, "gate": GateSection, "mix": MixSection, "serving": ServingSection,
-    "performance": PerformanceSection, "features": FeatureSection,
+    "slack": SlackSection, "mlflow": MlflowSection, "history": HistorySection, "training": TrainingSection,
+    "models": ModelSection, "label": LabelSection, "gate": GateSection, "mix": MixSection,
+    "serving": ServingSection, "performance": PerformanceSection, "features": FeatureSection,
 }  # fmt: skip
 
 

@@ -36,6 +36,9 @@ command = "/drift"
 [history]
 # roll_up_after = "365d"          # of older checks only verdict and scores are kept; default: everything for ever
 
+[training]
+# side_by_side = 2                # retrains at a time, of different models; each may use all cores and its memory
+
 [[models]]                        # repeat this block for each deployed model
 name = "my-model"
 inbox = "inbox/my-model"          # a folder, or a glob such as "exports/*.parquet"

@@ -149,7 +149,7 @@ class Renderer:
     def retrain_started(self, item: OutboxItem) -> list[Post]:
         """The first reply about a retrain, edited as it goes on; without an incident it starts a thread."""
         retrain = self._retrain(item)
-        message = retrains.retrain_started(retrain, item.payload.get("steps", ()))
+        message = retrains.retrain_started(retrain, item.payload.get("steps", ()) or self._turn(retrain))
         before = self.store.post_of(f"retrain_started:{retrain.id}")
         if before:
             return [Post(before[0], message, edit_ts=before[1])]
@@ -284,6 +284,13 @@ class Renderer:
             name = f"batch{batch.id}-{len(files) + 1}.png"
             files[finding.feature] = File(name, finding.feature, alt_text(finding.feature, finding), png)
         return tuple(files.values())
+
+    def _turn(self, retrain: Retrain) -> list[str]:
+        """What a retrain waits for that cannot begin yet."""
+        running = [other.model for other in self.store.active_retrains() if other.state == "running"]
+        if retrain.state != "queued" or len(running) < self.config.training.side_by_side:
+            return []
+        return [f"it waits its turn: {', '.join(running)} is being trained"]
 
     def _start_again(self, retrain: Retrain) -> list[Post]:
         """The first reply once it is over: it loses its steps and its button."""

@@ -110,6 +110,7 @@ alpha = 3
     (MINIMAL + 'ignore = ["y"]', "take it out of ignore"),
     (MINIMAL + 'schedule = "61 * * * *"', "schedule"),
     (MINIMAL + '[history]\nroll_up_after = "1h"', "history.roll_up_after"),
+    (MINIMAL + "[training]\nside_by_side = 0", "training.side_by_side: input should be greater than or equal to 1"),
     (MINIMAL + '[history]\nkeep = "1d"', "history.keep: unknown key; known here: roll_up_after"),
     (MINIMAL + "[models.features.x]\nmoderate = -1", "models[0].features.x.moderate"),
 ])  # fmt: skip

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot import labelling
-from bot.jobs import _environment, job_for, run_in_child
+from bot.jobs import _environment, _outcome, job_for, run_in_child
 from bot.retraining import IN_HAND, Retraining
 from state.records import StateError
 from trainers.base import RetrainOutcome, TrainingError
@@ -293,3 +293,36 @@ def test_a_retrain_is_cancelled_at_a_terminal(retraining, watched, traffic, run)
     again = run(watched.folder, "cancel", approved.id)
     assert (again.code, "already cancelled by cli:" in again.err) == (3, True)
     assert run(watched.folder, "cancel", 7).err == "refused: there is no retrain 7\n"
+
+
+GREEDY = """
+import sys
+from bot.worker import _limit_memory
+import numpy as np
+_limit_memory(int(sys.argv[1]))
+try:
+    np.ones(40_000_000)  # 320 MB
+except MemoryError:
+    print("too much")
+else:
+    print("enough")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA counts heaps alone elsewhere")
+def test_a_training_gets_the_memory_that_it_may_have_beyond_its_libraries() -> None:
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", GREEDY, limit], capture_output=True, text=True, check=True
+        ).stdout
+        for limit in ("150", "600")
+    ]
+    assert said == ["too much\n", "enough\n"]
+
+
+def test_a_training_that_ran_out_of_memory_says_what_to_do() -> None:
+    last = "terminate called after throwing an instance of 'std::bad_alloc'"
+    with pytest.raises(TrainingError, match="more than the 150 MB .* raise `retrain_memory_mb`"):
+        _outcome({}, -6, last, False, 150)
+    with pytest.raises(TrainingError, match="more memory than this machine has"):
+        _outcome({}, -6, last, False, None)
