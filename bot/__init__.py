@@ -4,8 +4,8 @@ The map of the house, from the edge inwards (imports run in this order only):
 
 - `cli`, `demo`: what a person starts. `bootstrap`: puts the concrete parts together.
 - `slack`: what people see and press. `scheduler`: when scans run. `worker`: the training process.
-- `monitoring`, `retraining`, `evaluating`, `status`, `labelling`, `quarantine`, `feedback`, `tuning`, `drilling`: the
-  use cases. `creep`, `estimates`, `backtest`: what they look up in the past.
+- `monitoring`, `retraining`, `evaluating`, `status`, `labelling`, `quarantine`, `feedback`, `tuning`, `drilling`,
+  `expecting`: the use cases. `creep`, `estimates`, `backtest`: what they look up in the past.
 - `text_report`, `sentences`, `…_text`, `progress`: words.
 - `listing`, `inbox`, `jobs`: what lies there, what of it is finished and new; a training as plain JSON. `isolation`:
   detectors of others in a process (`detector_child`).

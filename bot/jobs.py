@@ -23,7 +23,16 @@ from bot.plugins import load_trainer
 from detectors.location import location
 from state.records import Retrain
 from state.store import Store
-from trainers.base import DataFile, Gate, LabelSpec, ModelVersion, Progress, RetrainOutcome, TrainingError
+from trainers.base import (
+    DataFile,
+    Gate,
+    LabelSpec,
+    ModelVersion,
+    Progress,
+    RetrainOutcome,
+    Trainer,
+    TrainingError,
+)
 from trainers.mixing import ALL, Mix
 
 log = logging.getLogger(__name__)
@@ -65,6 +74,10 @@ def job_for(config: Config, store: Store, retrain: Retrain) -> RetrainJob:
     except LookupError as error:
         raise TrainingError(str(error)) from error
     tags = {"driftcatcher.approved_by": retrain.approved_by, "driftcatcher.retrain": str(retrain.id)}
+    expected = store.expectation(retrain.model, retrain.champion_version, retrain.files)
+    if expected is not None:
+        moved = expected.cell.differences["accuracy"]
+        tags["driftcatcher.expected_gain"] = f"{moved.value:+.4f} ({moved.low:+.4f} to {moved.high:+.4f})"
     return RetrainJob(
         champion=store.version(retrain.model, retrain.champion_version).record,
         files=retrain.files,
@@ -81,18 +94,24 @@ def job_for(config: Config, store: Store, retrain: Retrain) -> RetrainJob:
     )
 
 
+def trainer_of(job: RetrainJob) -> Trainer:
+    """The trainer of the configuration, made with its parameters."""
+    params = {k: v for k, v in job.trainer.items() if k != "use"}
+    trainer = load_trainer(str(job.trainer.get("use", "hist_gradient_boosting")), params)
+    return on_cluster(trainer, job.cluster)
+
+
 def perform(job: RetrainJob, progress: Progress) -> RetrainOutcome:
     """Run the job in this process."""
     from trainers.mlflow_registry import MlflowRegistry
     from trainers.pipeline import retrain
 
     home = Path(job.home)
-    params = {k: v for k, v in job.trainer.items() if k != "use"}
     return retrain(
         job.champion,
         list(job.files),
         job.spec,
-        on_cluster(load_trainer(str(job.trainer.get("use", "hist_gradient_boosting")), params), job.cluster),
+        trainer_of(job),
         MlflowRegistry(home, job.tracking_uri or None, job.ui_url),
         home,
         gate=job.gate,

@@ -239,3 +239,11 @@ def m2026_11_28_scale(db: Database) -> None:
     db.execute("CREATE INDEX outbox_waiting ON outbox (state) WHERE state = 'pending'")
     for table, column in (("retrains", "state"), ("promotions", "state"), ("silences", "until")):
         db.table(table).create_index([column])
+
+
+@migrations()
+def m2026_11_28_expectations(db: Database) -> None:
+    """What a retrain of a version on certain new files was expected to bring."""
+    columns = {"model": str, "version": int, "files": str, "at": str, "record": str}
+    _table(db, "expectations", columns, set())
+    db.table("expectations").create_index(["model", "version", "files"], unique=True)
