@@ -5,8 +5,8 @@ The map of the house, from the edge inwards (imports run in this order only):
 - `cli` (with `cli_versions`, `cli_parts`), `demo`: what a person starts. `bootstrap`: puts the concrete parts together.
 - `slack`: what people see and press. `scheduler`: when scans run. `worker`: the training process.
 - `monitoring`, `retraining`, `evaluating`, `status`, `labelling`, `quarantine`, `feedback`, `tuning`, `drilling`,
-  `sampling`: the use cases. `creep`, `estimates`, `backtest`: what they look up in the past. `samples`, `sampled`:
-  rows that come back labelled, and what they say of a model.
+  `sampling`, `expecting`: the use cases. `creep`, `estimates`, `backtest`: what they look up in the past. `samples`,
+  `sampled`: rows that come back labelled, and what they say of a model.
 - `tracking`: what MLflow is told of checks, afterwards.
 - `lineage`: where a version comes from, and what became of it. `serving`: who is handed the champion.
 - `text_report`, `sentences`, `…_text`, `progress`: words.

@@ -418,6 +418,8 @@ def retrain(
 
     The champion stays until somebody promotes the new version: --promote, `driftcatcher promote`, or Slack.
     """
+    from bot.expectation_text import came_line
+
     application = _application(context)
     model = _model(application, model_name)
     application.retraining.recover()  # what a killed command left behind must not lock the model
@@ -444,6 +446,48 @@ def retrain(
         )
     else:
         _show_outcome(done, promoted)
+        expected = application.store.expectation(model.name, done.champion_version, done.files)
+        if expected is not None:
+            click.echo(came_line(expected, done))
+
+
+@cli.command(cls=ManyFiles)
+@click.option(
+    "--new-labeled-data",
+    "--new-labelled-data",
+    "files",
+    type=DataArg,
+    multiple=True,
+    required=True,
+    metavar="FILE…",
+    help="New labelled files.",
+)
+@model_option
+@json_option
+@click.pass_context
+def expect(
+    context: click.Context, files: tuple[Location, ...], model_name: str | None, as_json: bool
+) -> None:
+    """Estimate what a retrain on these files would bring, and how long it takes; nothing is trained for good.
+
+    Champion and quick fits are compared on the training side of the new rows; the hold-outs are not touched.
+    """
+    from bot.expectation_text import expectation_line
+    from bot.expecting import estimate, job_of
+    from bot.times import utc_now
+
+    application = _application(context)
+    model = _model(application, model_name)
+    champion = application.store.champion(model.name)
+    if champion is None:
+        _refuse(f'"{model.name}" has no trained version yet: train it first')
+    chosen = _data_files(files, model.label.column)
+    found = estimate(job_of(application.config, model, champion, chosen), _say)
+    application.store.keep_expectation(model.name, champion.record.version, chosen, found, utc_now())
+    if as_json:
+        _print_json(asdict(found))
+    else:
+        click.echo(expectation_line(found))
 
 
 @contextmanager

@@ -194,6 +194,7 @@ class ModelSection(_Section):
     channel: str = ""
     approvers: Approvers | None = None
     trainer: dict[str, Any] = Field(default_factory=dict)
+    expect_rows: Annotated[int, Field(ge=0)] = 500_000
     gate: GateSection = GateSection()
     mix: MixSection = MixSection()
     performance: PerformanceSection = PerformanceSection()

@@ -25,7 +25,16 @@ from bot.tracking import place_of
 from detectors.location import location
 from state.records import Retrain
 from state.store import Store
-from trainers.base import DataFile, Gate, LabelSpec, ModelVersion, Progress, RetrainOutcome, TrainingError
+from trainers.base import (
+    DataFile,
+    Gate,
+    LabelSpec,
+    ModelVersion,
+    Progress,
+    RetrainOutcome,
+    Trainer,
+    TrainingError,
+)
 from trainers.lineage import Origin
 from trainers.mixing import ALL, Mix
 
@@ -77,6 +86,10 @@ def job_for(config: Config, store: Store, retrain: Retrain) -> RetrainJob:
     version = str(retrain.champion_version)
     if run := store.tracking_run(place_of(config), retrain.model, version):
         tags["mlflow.parentRunId"] = run.run_id  # it was made for what that run shows
+    expected = store.expectation(retrain.model, retrain.champion_version, retrain.files)
+    if expected is not None:
+        moved = expected.cell.differences["accuracy"]
+        tags["driftcatcher.expected_gain"] = f"{moved.value:+.4f} ({moved.low:+.4f} to {moved.high:+.4f})"
     approved: dict[str, Any] = {"why": retrain.why, "incident": retrain.incident_id, "retrain": retrain.id}
     return RetrainJob(
         champion=store.version(retrain.model, retrain.champion_version).record,
@@ -96,18 +109,24 @@ def job_for(config: Config, store: Store, retrain: Retrain) -> RetrainJob:
     )
 
 
+def trainer_of(job: RetrainJob) -> Trainer:
+    """The trainer of the configuration, made with its parameters."""
+    params = {k: v for k, v in job.trainer.items() if k != "use"}
+    trainer = load_trainer(str(job.trainer.get("use", "hist_gradient_boosting")), params)
+    return on_cluster(trainer, job.cluster)
+
+
 def perform(job: RetrainJob, progress: Progress) -> RetrainOutcome:
     """Run the job in this process."""
     from trainers.mlflow_registry import MlflowRegistry
     from trainers.pipeline import retrain
 
     home = Path(job.home)
-    params = {k: v for k, v in job.trainer.items() if k != "use"}
     return retrain(
         job.champion,
         list(job.files),
         job.spec,
-        on_cluster(load_trainer(str(job.trainer.get("use", "hist_gradient_boosting")), params), job.cluster),
+        trainer_of(job),
         MlflowRegistry(home, job.tracking_uri or None, job.ui_url),
         home,
         gate=job.gate,

@@ -60,6 +60,7 @@ alert_cooldown = "6h"
 retrain_cooldown = "24h"
 # retrain_limit = "6h"            # a training that takes longer is ended
 # retrain_memory_mb = 8000        # and one that needs more memory, beyond what the libraries take; default: no limit
+# expect_rows = 500_000           # with more labelled rows the form does not estimate what a retrain would bring
 # detector_limit = "30s"          # time for each detector that is not built in, which runs by itself
 # detector_memory_mb = 1024       # and its memory
 # channel = "team-fraud"          # this model's own channel and approvers

@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 from trainers.base import DataFile, ModelVersion, RetrainOutcome
+from trainers.judgement import Expectation
 
 
 def stamp(moment: datetime) -> str:
@@ -58,6 +59,15 @@ def outcome_to_json(outcome: RetrainOutcome) -> str:
 def outcome_from_json(text: str) -> RetrainOutcome:
     outcome: RetrainOutcome = _load(RetrainOutcome, text)
     return outcome
+
+
+def expectation_to_json(found: Expectation) -> str:
+    return _dump(Expectation, found)
+
+
+def expectation_from_json(text: str) -> Expectation:
+    found: Expectation = _load(Expectation, text)
+    return found
 
 
 def _dump(kind: Any, value: Any) -> str:

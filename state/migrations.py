@@ -282,3 +282,11 @@ def m2026_11_28_training(db: Database) -> None:
     columns = {"model": str, "kind": str, "job": str, "since": str, "not_before": str}
     _table(db, "loose_ends", columns, set())
     db.table("loose_ends").create_index(["not_before"])
+
+
+@migrations()
+def m2026_11_28_expectations(db: Database) -> None:
+    """What a retrain of a version on certain new files was expected to bring."""
+    columns = {"model": str, "version": int, "files": str, "at": str, "record": str}
+    _table(db, "expectations", columns, set())
+    db.table("expectations").create_index(["model", "version", "files"], unique=True)

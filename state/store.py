@@ -8,6 +8,7 @@ from types import TracebackType
 
 from state.batches import Batches
 from state.database import Database
+from state.expectations import Expectations
 from state.feedback import Feedbacks
 from state.inboxes import Inboxes
 from state.incidents import Incidents
@@ -36,6 +37,10 @@ class Store:
     def __init__(self, path: Path | str) -> None:
         self._db = db = Database(path)
         self.path = db.path
+
+        expectations = Expectations(db)
+        self.keep_expectation = expectations.keep_expectation
+        self.expectation = expectations.expectation
 
         batches = Batches(db)
         self.claim_batch = batches.claim_batch

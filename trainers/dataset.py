@@ -55,6 +55,7 @@ class TrainingData:
         train_eras: the era of each training row, see `DataFile`: that of the file which held it first.
         holdout_eras: the same for each hold-out.
         ledger: where the duplicates and the conflicts are.
+        train_keys: what decided the side of each training row: equal in equal rows, or in rows of one group.
     """
 
     train_x: pd.DataFrame
@@ -70,6 +71,7 @@ class TrainingData:
     notes: tuple[str, ...]
     train_eras: np.ndarray
     holdout_eras: Mapping[Side, np.ndarray]
+    train_keys: np.ndarray
     ledger: tuple[Finding, ...] = ()
 
 
@@ -436,6 +438,7 @@ def _split(
         holdout_periods=_held_periods(rows, held),
         notes=tuple(dict.fromkeys(notes)),
         train_eras=rows.eras[~held][order],
+        train_keys=rows.keys[~held][order],
         holdout_eras={side: rows.eras[mask] for side, mask in sides.items()},
         ledger=rows.ledger,
     )

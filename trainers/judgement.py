@@ -18,7 +18,7 @@ from detectors.performance import evaluate
 LEVEL = 0.95
 RESAMPLES = 4_000
 MEASURED = ("accuracy", "recall", "precision", "fpr")
-_PSEUDO = 0.5  # rows added to each cell of a class's 2 × 2 table before it is resampled
+_PSEUDO = 0.5  # rows added to each cell of a class's 2 × 2 table before rows are drawn
 _SEED = 0
 
 
@@ -78,6 +78,24 @@ class Cell:
         return mcnemar(*self.decided.get(metric, (0, 0)), "less")
 
 
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What is expected of a retrain.
+
+    Attributes:
+        cell: champion and quick challengers on new rows of the training side.
+        folds: how many of the folds were judged in the time.
+        fitted: rows of a quick fit, of `rows` that the retrain itself will have.
+        seconds: about how long the retrain will take.
+    """
+
+    cell: Cell
+    folds: int
+    fitted: int
+    rows: int
+    seconds: float
+
+
 def mcnemar(
     gained: int, lost: int, alternative: Literal["two-sided", "greater", "less"] = "two-sided"
 ) -> float:
@@ -120,21 +138,20 @@ def compare(
 
 
 def _differences(tables: Mapping[int, np.ndarray], before: Metrics, after: Metrics) -> dict[str, Difference]:
-    """Paired percentile bootstrap within each class (Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
+    """Paired percentile bootstrap over the rows (Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
     chapters 8 and 13), seeded.
 
-    All metrics follow from how often each class is got right by both, one or none of the models, so to draw
-    rows is to draw these counts from a multinomial. Before that half a row is added to each of the four counts
-    (as Agresti and Min, Statistics in Medicine 24, 2005, do for paired shares): where no row differs, plain
-    resampling would give an interval of no width, as if five rows could rule out any loss.
+    All metrics follow from how many rows of each class both models, one or none get right, so to draw rows is to
+    draw these counts from a multinomial. Before that half a row is added to each count of a class that occurs (as
+    Agresti and Min, Statistics in Medicine 24, 2005, do for paired shares): where no row differs, plain resampling
+    would give an interval of no width, as if five rows could rule out any loss. The classes are drawn along:
+    how many attacks there are among new rows is chance too, and held fixed the interval of accuracy is too narrow.
     """
+    counts = np.concatenate([table + _PSEUDO * bool(table.any()) for table in (tables[0], tables[1])])
     rng = np.random.default_rng(_SEED)
-    drawn = {
-        label: rng.multinomial(table.sum(), (table + _PSEUDO) / (table + _PSEUDO).sum(), size=RESAMPLES)
-        for label, table in tables.items()
-    }
-    # Columns of a draw: neither right, the champion alone, the challenger alone, both.
-    one, other = (_metrics(drawn, column) for column in (1, 2))
+    drawn = rng.multinomial(before.rows, counts / counts.sum(), size=RESAMPLES)
+    # Columns of a class: neither right, the champion alone, the challenger alone, both.
+    one, other = (_metrics(drawn[:, :4], drawn[:, 4:], column) for column in (1, 2))
     found = {}
     for name in MEASURED:
         old, new = getattr(before, name), getattr(after, name)
@@ -148,17 +165,16 @@ def _differences(tables: Mapping[int, np.ndarray], before: Metrics, after: Metri
     return found
 
 
-def _metrics(drawn: Mapping[int, np.ndarray], column: int) -> dict[str, np.ndarray]:
+def _metrics(negatives: np.ndarray, positives: np.ndarray, column: int) -> dict[str, np.ndarray]:
     """Metric -> its value in each resample, NaN where it has none, of the model whose own column that is."""
-    negatives, positives = (drawn[label].sum(axis=1) for label in (0, 1))
-    tn, tp = (drawn[label][:, column] + drawn[label][:, 3] for label in (0, 1))
-    fp = negatives - tn
+    tn, tp = (rows[:, column] + rows[:, 3] for rows in (negatives, positives))
+    fp = negatives.sum(axis=1) - tn
     with np.errstate(invalid="ignore", divide="ignore"):
         return {
-            "accuracy": (tp + tn) / (negatives + positives),
-            "recall": tp / positives,
+            "accuracy": (tp + tn) / (negatives.sum(axis=1) + positives.sum(axis=1)),
+            "recall": tp / positives.sum(axis=1),
             "precision": tp / (tp + fp),
-            "fpr": fp / negatives,
+            "fpr": fp / negatives.sum(axis=1),
         }
 
 

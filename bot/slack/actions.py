@@ -6,13 +6,16 @@ import json
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from threading import Timer
+from functools import partial
+from threading import Thread, Timer
 from typing import Any
 
 from slack_bolt import Ack, App, Respond
 from slack_sdk import WebClient
 
+from bot import expecting
 from bot.config import ModelSection
+from bot.expectation_text import expectation_line
 from bot.labelling import folder_name, unusable, waiting
 from bot.quarantine import Quarantine
 from bot.slack import ids, modals
@@ -23,8 +26,10 @@ from bot.slack.services import Services
 from bot.slack.status_blocks import refusal
 from bot.slack.text import person, when
 from bot.slack.version_blocks import rolled_back_to
-from state.records import AlreadyDecided, CoolingDown, Incident, Retrain, StateError
-from trainers.base import TrainingError
+from detectors.errors import DataError
+from state.records import AlreadyDecided, CoolingDown, Incident, Retrain, StateError, Trained
+from trainers.base import DataFile, TrainingError
+from trainers.judgement import Expectation
 
 log = logging.getLogger(__name__)
 
@@ -352,9 +357,11 @@ def open_approval(
     }
     last = services.store.last_retrain_at(model.name)
     cooling = last + model.retrain_cooldown if last else None
-    view = modals.approve_modal(
+    files = waiting(model, services.store)
+    form = partial(
+        modals.approve_modal,
         model.name,
-        waiting(model, services.store),
+        files,
         champion.record if champion else None,
         private_metadata=json.dumps(seen),
         labelled_folder=folder,
@@ -362,7 +369,44 @@ def open_approval(
         cooling_until=cooling if cooling and cooling > services.now() else None,
         unusable=unusable(model),
     )
-    client.views_update(view_id=opened["view"]["id"], view=view)
+    said, todo = _expected(services, model, champion, [file.data_file() for file in files])
+    shown = client.views_update(view_id=opened["view"]["id"], view=form(expected=said))
+    if todo is not None:
+        Thread(target=_fill_in, args=(client, shown["view"], form, todo), daemon=True).start()
+
+
+def _expected(
+    services: Services, model: ModelSection, champion: Trained | None, files: list[DataFile]
+) -> tuple[str, Callable[[], Expectation] | None]:
+    """What the form says at once of what a retrain would bring, and what is still to be worked out."""
+    if champion is None or not files:
+        return "", None
+    known = services.store.expectation(model.name, champion.record.version, files)
+    if known is not None:
+        return expectation_line(known), None
+    if not expecting.small_enough(model, champion, files):
+        return "", None
+    make = partial(
+        expecting.kept_or_made, services.config, services.store, model, champion, files, services.now
+    )
+    return "what it would bring is being estimated; you need not wait for it.", make
+
+
+def _fill_in(
+    client: WebClient, view: dict[str, Any], form: Callable[..., Any], make: Callable[[], Expectation]
+) -> None:
+    """The estimate, into the form if that is still as it was opened; it is kept in any case."""
+    try:
+        said = expectation_line(make())
+    except (TrainingError, DataError) as error:
+        said = f"what it would bring cannot be estimated: {error}"
+    except Exception:
+        log.exception("what a retrain would bring could not be estimated")
+        return
+    try:
+        client.views_update(view_id=view["id"], hash=view["hash"], view=form(expected=said))
+    except Exception as failed:  # noqa: BLE001  the form was answered or closed meanwhile
+        log.info("the form does not show the estimate: %s", failed)
 
 
 def _value(body: Body) -> str:

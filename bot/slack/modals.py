@@ -32,6 +32,7 @@ def approve_modal(
     label_column: str = "",
     cooling_until: datetime | None = None,
     unusable: Sequence[LabelledFile] = (),
+    expected: str = "",
 ) -> Block:
     """The dialog behind *Approve retrain*: what will be trained on, which new files, why.
 
@@ -46,6 +47,7 @@ def approve_modal(
         label_column: name of the label column.
         cooling_until: end of the retrain cool-down if it is in the future: it can then be overridden.
         unusable: files in the folder that cannot be trained on; each is named with its reason.
+        expected: what a retrain on all the files would bring, a sentence.
     """
     if champion is None:
         return _notice(model, private_metadata, [section(_not_trained(model))])
@@ -54,6 +56,8 @@ def approve_modal(
         return _notice(model, private_metadata, [*missing, *_not_usable(unusable)])
     newest = sorted(labelled, key=lambda file: file.modified, reverse=True)
     blocks = [section(_training_data(model, champion)), _file_input(newest)]
+    if expected:
+        blocks.append(verbatim(f"With all files: {expected}", 600))
     if len(newest) > OPTIONS * BUNDLE:
         hidden = len(newest) - OPTIONS * BUNDLE
         blocks.append(

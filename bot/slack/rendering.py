@@ -26,6 +26,7 @@ from detectors.errors import DataError
 from detectors.profile import Profile
 from state.records import Batch, Incident, OutboxItem, Retrain, StateError
 from state.store import Store
+from trainers.judgement import Expectation
 
 log = logging.getLogger(__name__)
 
@@ -149,7 +150,8 @@ class Renderer:
     def retrain_started(self, item: OutboxItem) -> list[Post]:
         """The first reply about a retrain, edited as it goes on; without an incident it starts a thread."""
         retrain = self._retrain(item)
-        message = retrains.retrain_started(retrain, item.payload.get("steps", ()) or self._turn(retrain))
+        steps = item.payload.get("steps", ()) or self._turn(retrain)
+        message = retrains.retrain_started(retrain, steps, self._expected(retrain))
         before = self.store.post_of(f"retrain_started:{retrain.id}")
         if before:
             return [Post(before[0], message, edit_ts=before[1])]
@@ -162,8 +164,8 @@ class Renderer:
         if retrain.outcome is None:
             raise UnsayableError(f"retrain {retrain.id} has no result")
         channel, thread = self._root(retrain)
-        result = Post(channel, retrains.retrain_finished(retrain, retrain.outcome), thread_ts=thread)
-        return [*self._start_again(retrain), result]
+        message = retrains.retrain_finished(retrain, retrain.outcome, self._expected(retrain))
+        return [*self._start_again(retrain), Post(channel, message, thread_ts=thread)]
 
     def retrain_matrix(self, item: OutboxItem) -> list[Post]:
         """Both versions on every hold-out, as a table and a picture."""
@@ -301,7 +303,11 @@ class Renderer:
         before = self.store.post_of(f"retrain_finished:{retrain.id}")
         if before is None or retrain.outcome is None:
             return []
-        return [Post(before[0], retrains.retrain_finished(retrain, retrain.outcome), edit_ts=before[1])]
+        message = retrains.retrain_finished(retrain, retrain.outcome, self._expected(retrain))
+        return [Post(before[0], message, edit_ts=before[1])]
+
+    def _expected(self, retrain: Retrain) -> Expectation | None:
+        return self.store.expectation(retrain.model, retrain.champion_version, retrain.files)
 
     def _promoted(self, retrain: Retrain) -> Message:
         if retrain.outcome is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bot.expectation_text import came_line, expectation_line
 from bot.slack import ids
 from bot.slack.blocks import (
     Block,
@@ -34,6 +35,7 @@ from bot.slack.text import (
 )
 from state.records import Retrain
 from trainers.base import Evaluation, RetrainOutcome
+from trainers.judgement import Expectation
 
 # Field of detectors.performance.Metrics, and what people call it.
 RATES = (
@@ -47,7 +49,9 @@ RATES = (
 HOLDOUTS = {"old": "Old hold-out", "new": "New hold-out"}
 
 
-def retrain_started(retrain: Retrain, steps: Sequence[str] = ()) -> Message:
+def retrain_started(
+    retrain: Retrain, steps: Sequence[str] = (), expected: Expectation | None = None
+) -> Message:
     """First reply in the thread; may be edited with the newest steps while the retrain runs."""
     rows = sum(file.rows for file in retrain.files)
     files = listed([file_name(file.path) for file in retrain.files], 5)
@@ -59,6 +63,8 @@ def retrain_started(retrain: Retrain, steps: Sequence[str] = ()) -> Message:
     blocks = [section(text)]
     if retrain.why.strip():
         blocks.append(section(f"Reason given: {escape(clean(retrain.why, 1000))}"))
+    if expected is not None:
+        blocks.append(context(escape(expectation_line(expected))))
     if steps:
         blocks.append(context("\n".join(escape(clean(step, 200)) for step in steps[-5:])))
     if retrain.state in ("queued", "running"):
@@ -82,7 +88,9 @@ def _forced(retrain: Retrain) -> str:
     return ", before the cool-down was over" if retrain.forced else ""
 
 
-def retrain_finished(retrain: Retrain, outcome: RetrainOutcome) -> Message:
+def retrain_finished(
+    retrain: Retrain, outcome: RetrainOutcome, expected: Expectation | None = None
+) -> Message:
     """The result: metrics on the same hold-outs, the recommendation with its reasons, and the two buttons.
 
     Once somebody has decided, the decision stands where the buttons were.
@@ -94,6 +102,8 @@ def retrain_finished(retrain: Retrain, outcome: RetrainOutcome) -> Message:
     reasons = bullets([escape(clean(reason, 300)) for reason in outcome.reasons], 8, 1800)
     said = f"*Recommendation: {advice}.* You decide."
     blocks = [header(title), section(f"{said}\n{reasons}".strip()), *metrics_table(retrain, outcome)]
+    if expected is not None and (came := came_line(expected, retrain)):
+        blocks.append(context(f"{escape(came)}."))
     blocks.append(context(_provenance(outcome)))
     notes = [*outcome.notes, *map(str, outcome.ledger)]
     if notes:

@@ -40,8 +40,13 @@ def test_the_whole_journey(trained, traffic, run) -> None:
     assert run(folder, "check", traffic.stable).code == 0
     assert run(folder, "check", traffic.drifted).code == 1
 
+    hoped = run(folder, "expect", "--new-labeled-data", traffic.labelled)
+    assert (hoped.code, hoped.out.splitlines()[0][:31]) == (0, "Expected on new data: accuracy "), hoped.err
+
     shown = run(folder, "retrain", "--new-labeled-data", traffic.labelled)
     assert shown.code == 0, shown.err
+    assert "points of accuracy were expected" in shown.out
+    assert re.search(r"\n  New +\d+ +\d.* → .*better \(p < 0.001\)", shown.out)
     assert re.search(r"champion,   old hold-out .*\n  challenger, old hold-out", shown.out)
     assert re.search(r"champion,   new hold-out .*\n  challenger, new hold-out", shown.out)
     assert "Recommendation: promote." in shown.out

@@ -102,7 +102,9 @@ def configuration(
 def _model(name: str, changed: Mapping[str, Any]) -> list[str]:
     keys = {
         "name": name, "inbox": f"inbox/{name}", "labeled": f"labeled/{name}", "schedule": "1s",
-        "ignore": list(IDENTIFIERS), "categorical": ["Protocol"], **changed,
+        "ignore": list(IDENTIFIERS), "categorical": ["Protocol"],
+        "expect_rows": 0,  # seconds for each form that is opened; the main journey has it
+        **changed,
     }  # fmt: skip
     label = _toml({"column": LABEL_COLUMN, "negative": ["BENIGN"]})
     rest = ["[models.trainer]", "max_iter = 20", "[models.detectors.psi]"]  # the demo has the default ones

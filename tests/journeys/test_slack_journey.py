@@ -40,7 +40,7 @@ PATIENCE = 120.0  # a whole retrain
 
 
 def test_from_a_drifted_batch_to_the_way_back(slack: Slack, new_site: NewSite) -> None:
-    site = new_site(slack)
+    site = new_site(slack, configuration(model={"expect_rows": 100_000}))
     site.start()
     anna = site.person(ANNA)
 
@@ -123,6 +123,7 @@ def a_retrain_is_approved_and_reports(site: Site, anna: Person) -> None:
     view = open_form(anna)
     assert "labelled.csv" in str(view["blocks"])
     assert modals.OVERRIDE_BLOCK not in str(view["blocks"])
+    anna.wait_for(lambda p: "With all files: Expected on new data: accuracy" in str(p.open_view()), PATIENCE)
     assert anna.submit({modals.REASON_BLOCK: {modals.REASON_ACTION: "new attacks"}}) == {}
     anna.wait_for(lambda p: f"Approved by <@{ANNA.id}>" in str(alert(p)["blocks"]), PATIENCE)
     assert with_action([alert(anna)], ids.INCIDENT_APPROVE) is None
@@ -132,6 +133,7 @@ def a_retrain_is_approved_and_reports(site: Site, anna: Person) -> None:
     assert blocks_of(result, "table")
     assert with_action([result], ids.RETRAIN_KEEP)
     assert "MLflow run" in str(result["blocks"])
+    assert "points of accuracy were expected" in str(result["blocks"])
     sees(anna, "*What each version knows, old and new.*")
     picture = anna.wait_for(lambda p: [r for r in thread(p) if "matrix.png" in str(r.get("files"))], PATIENCE)
     assert picture is not None

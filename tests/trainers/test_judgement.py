@@ -62,6 +62,18 @@ def test_the_interval_covers_the_true_difference(rows: int) -> None:
     assert covered / 300 >= 0.92
 
 
+def test_the_interval_covers_a_gain_in_one_class_alone() -> None:
+    """How many rows of that class a hold-out has is chance as well."""
+    covered = 0
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        truth = rng.integers(0, 2, 150)
+        before = np.where(rng.random(150) < 0.1, truth, 0)
+        moved = compare("new", truth, before, truth).differences["accuracy"]
+        covered += moved.low <= 0.45 <= moved.high
+    assert covered / 300 >= 0.92
+
+
 def test_a_few_rows_without_a_difference_do_not_rule_one_out() -> None:
     small, large = (compare("era 1", *[np.ones(n, dtype=int)] * 3).differences["recall"] for n in (10, 5000))
     assert small.low < -0.05

@@ -1,0 +1,159 @@
+"""Before a retrain is approved: what it would bring, estimated in a process of its own and kept.
+
+`python -m bot.expecting` is that process: a job as JSON on standard input, the result as JSON on output.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bot.config import Config, ModelSection
+from bot.jobs import RetrainJob, trainer_of
+from detectors.errors import DataError
+from state.records import Trained
+from state.store import Store
+from trainers.base import DataFile, Progress, TrainingError, quiet
+from trainers.expectation import expect
+from trainers.judgement import Expectation
+
+if TYPE_CHECKING:
+    from detectors.track_record import Champion
+
+LIMIT = timedelta(minutes=3)  # of an estimate beside the bot
+_one_at_a_time = threading.Lock()
+
+
+def job_of(config: Config, model: ModelSection, champion: Trained, files: Sequence[DataFile]) -> RetrainJob:
+    """What a retrain on these files would be."""
+    return RetrainJob(
+        champion=champion.record,
+        files=tuple(files),
+        spec=model.label_spec(),
+        gate=model.promotion_gate(),
+        trainer=model.trainer,
+        home=str(config.home),
+        baselines="",
+        tracking_uri=config.mlflow.tracking_uri,
+        ui_url=config.mlflow.ui_url,
+        tags={},
+        cluster=config.cluster,
+        mix=model.mixing(),
+    )
+
+
+def estimate(job: RetrainJob, progress: Progress = quiet) -> Expectation:
+    """Do it in this process."""
+    return expect(
+        job.champion,
+        _current(job),
+        list(job.files),
+        job.spec,
+        trainer_of(job),
+        mix=job.mix,
+        progress=progress,
+    )
+
+
+def _current(job: RetrainJob) -> Champion:
+    """The champion from the copy beside its baseline, else from the registry."""
+    from trainers.scoring import champion, predicted
+
+    if (asked := champion(job.champion)) is not None:
+        return asked
+    from trainers.mlflow_registry import MlflowRegistry
+
+    loaded = MlflowRegistry(Path(job.home), job.tracking_uri or None, job.ui_url).load(job.champion)
+    return lambda rows: predicted(loaded, rows, f"{job.champion.model} version {job.champion.version}")
+
+
+def in_child(job: RetrainJob, limit: timedelta = LIMIT) -> Expectation:
+    """Do it in a process of its own, one at a time and behind everything else that runs.
+
+    TrainingError when it cannot be done or takes longer than the limit.
+    """
+    from pydantic import TypeAdapter
+
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("SLACK_")}
+    with _one_at_a_time:
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "bot.expecting"],
+                input=job.to_json(),
+                capture_output=True,
+                text=True,
+                timeout=limit.total_seconds(),
+                env={**environment, "OMP_NUM_THREADS": "1"},
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise TrainingError(f"the estimate took longer than {limit} and was ended") from None
+    try:
+        answer = json.loads(done.stdout)
+    except ValueError:
+        raise TrainingError(
+            f"the estimate ended with status {done.returncode}: {done.stderr[-300:]}"
+        ) from None
+    if "error" in answer:
+        raise TrainingError(str(answer["error"]))
+    found: Expectation = TypeAdapter(Expectation).validate_python(answer["expectation"])
+    return found
+
+
+def small_enough(model: ModelSection, champion: Trained, files: Sequence[DataFile]) -> bool:
+    """Whether the estimate may be made unasked: all the data are read for it."""
+    rows = sum(file.rows for file in (*champion.record.data, *files))
+    return rows <= model.expect_rows
+
+
+def kept_or_made(
+    config: Config,
+    store: Store,
+    model: ModelSection,
+    champion: Trained,
+    files: Sequence[DataFile],
+    now: Callable[[], datetime],
+) -> Expectation:
+    """The estimate that is known, or a new one, which is kept."""
+    version = champion.record.version
+    known = store.expectation(model.name, version, files)
+    if known is None:
+        known = in_child(job_of(config, model, champion, files))
+        store.keep_expectation(model.name, version, files, known, now())
+    return known
+
+
+def main() -> int:
+    """Read the job, estimate, print the result."""
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints must not mix with our JSON
+    os.nice(10)
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    answer: dict[str, object]
+    try:
+        answer = {"expectation": asdict(estimate(RetrainJob.from_json(sys.stdin.read())))}
+    except (TrainingError, DataError) as error:
+        answer = {"error": str(error)}
+    out.write(json.dumps(answer))
+    out.flush()
+    return 0
+
+
+def _end_with_parent(parent: int) -> None:
+    """A bot that was killed needs no estimate."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(3)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
