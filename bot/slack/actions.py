@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
-from concurrent.futures import Future, wait
+from concurrent.futures import Executor, Future, wait
 from threading import Timer
 from typing import Any
 
@@ -19,9 +19,12 @@ from bot.slack import ids, modals
 from bot.slack.answers import answer, beside, reference
 from bot.slack.blocks import Message
 from bot.slack.incident_blocks import snooze_choice
+from bot.slack.samples import hand_out
 from bot.slack.services import Services
 from bot.slack.status_blocks import refusal
 from bot.slack.text import person, when
+from detectors.errors import DataError
+from detectors.location import location
 from state.records import AlreadyDecided, CoolingDown, Incident, Retrain, StateError
 from trainers.base import TrainingError
 
@@ -36,7 +39,7 @@ class Refused(Exception):
     """The click is not carried out; the text is for the person who clicked."""
 
 
-KNOWN = (Refused, StateError, TrainingError)
+KNOWN = (Refused, StateError, TrainingError, DataError)
 
 
 def register(app: App, services: Services) -> None:
@@ -48,6 +51,7 @@ def register(app: App, services: Services) -> None:
         ids.INCIDENT_CONFIRM: clicks.confirm,
         ids.INCIDENT_DISMISS: clicks.dismiss,
         ids.INCIDENT_DETAILS: clicks.details,
+        ids.INCIDENT_SAMPLE: clicks.sample,
         ids.BATCH_QUARANTINE: clicks.quarantine,
         ids.BATCH_RELEASE: clicks.release,
         ids.RETRAIN_OPEN: clicks.open_form,
@@ -219,6 +223,20 @@ class Clicks:
         ):
             raise Refused("The details of the newest batch are in this message's thread.")
 
+    def sample(self, body: Body, client: WebClient) -> None:
+        """Rows of the newest batch to label, into the thread; drawn beside the listener: the model scores them."""
+        incident = self._incident(body)
+        model = self._permitted(body, client, incident.model, "draw rows to label")
+        batch, services = self.services.store.batch(incident.last_batch_id), self.services
+
+        def work() -> None:
+            if not hand_out(
+                services, model, location(batch.path), body["user"]["id"], incident, batch.sha256
+            ):
+                raise Refused("The rows to label of the newest batch are in this message's thread.")
+
+        self._later(body, client, work, services.work)
+
     def quarantine(self, body: Body, client: WebClient) -> None:
         """Move the file of a broken feed aside."""
         batch = self.services.store.batch(_number(body))
@@ -262,7 +280,9 @@ class Clicks:
             lambda: self.services.retraining.roll_back(model, body["user"]["id"], retrain=retrain),
         )
 
-    def _later(self, body: Body, client: WebClient, work: Callable[[], object]) -> None:
+    def _later(
+        self, body: Body, client: WebClient, work: Callable[[], object], executor: Executor | None = None
+    ) -> None:
         """Do slow work beside the listener; what goes wrong is told to the person in the thread."""
         channel, user = body["channel"]["id"], body["user"]["id"]
         thread = body.get("message", {}).get("thread_ts")
@@ -277,7 +297,7 @@ class Clicks:
                 )
             self.services.wake()
 
-        beside(self.services.decisions, run)
+        beside(executor or self.services.decisions, run)
 
     def _permitted(self, body: Body, client: WebClient, model: str, what: str) -> ModelSection:
         try:

@@ -176,6 +176,7 @@ HELP = (
     ("check [file] [model]", "check a file of the inbox, or all that is new there, and see the verdict here"),
     ("status [model]", "every model: version in use, last verdict, open incidents, what is snoozed"),
     ("retrain [model]", "choose labelled files and approve a retrain (approvers only)"),
+    ("sample [file] [model]", "500 rows of a batch that are worth labelling, as a file (approvers only)"),
     ("history [model]", "the last checks of a model"),
     ("help", "this text"),
 )

@@ -76,7 +76,14 @@ def test_history_is_newest_first_and_within_limits(make: Any, accepted: Any, sho
 def test_help_teaches_every_command_and_the_mention(accepted: Any, shown: Any) -> None:
     drawn = shown(accepted(help_blocks("/drift", models=["fraud", "spam"])))
     assert all(f"`/drift {usage}`" in drawn for usage, _ in HELP)
-    assert {usage.split()[0] for usage, _ in HELP} == {"check", "status", "retrain", "history", "help"}
+    assert {usage.split()[0] for usage, _ in HELP} == {
+        "check",
+        "status",
+        "retrain",
+        "sample",
+        "history",
+        "help",
+    }
     assert "`@DriftCatcher status`" in drawn
     assert "Models: `fraud`, `spam`" in drawn
 
