@@ -276,7 +276,7 @@ class Bot:
         self._executor = ThreadPoolExecutor(4, thread_name_prefix="work")
         self._decisions = ThreadPoolExecutor(2, thread_name_prefix="decision")
         services = Services(
-            app.config, app.store, app.monitoring, app.retraining,
+            app.config, app.store, app.monitoring, app.retraining, app.sampling,
             self._inboxes, self._executor, self._decisions, self._wake, utc_now,
         )  # fmt: skip
         bolt = build(client, self.secrets.signing_secret, services)

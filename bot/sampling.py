@@ -98,9 +98,15 @@ class Sampling:
         strategy: Strategy = DEFAULT,
         seed: int = 0,
         by: str = "",
+        of: str | None = None,
         progress: Advance | None = None,
     ) -> Drawing:
         """Draw rows of a batch, whether or not it was checked, and keep what was drawn.
+
+        Args:
+            rows / strategy / seed: see `trainers.sampling`.
+            by: who asks for it.
+            of: SHA-256 that the file must have, where one that was checked is meant.
 
         Raises:
             NotTrained: there is no model yet whose features could be asked for.
@@ -112,6 +118,8 @@ class Sampling:
                 f'"{model.name}" has no trained version yet: label rows as you like and train it'
             )
         digest = sha256_file(path)
+        if of is not None and digest != of:
+            raise DataError("changed", f"{path.name} is no longer the file that was checked")
         warnings = self._warnings(model, digest, path)
         name = _name(model, digest, champion, strategy, rows, seed)
         if (kept := self._kept(name)) is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
-from concurrent.futures import Future, wait
+from concurrent.futures import Executor, Future, wait
 from functools import partial
 from threading import Thread, Timer
 from typing import Any
@@ -22,11 +22,13 @@ from bot.slack import ids, modals
 from bot.slack.answers import answer, beside, reference
 from bot.slack.blocks import Message
 from bot.slack.incident_blocks import snooze_choice
+from bot.slack.samples import hand_out
 from bot.slack.services import Services
 from bot.slack.status_blocks import refusal
 from bot.slack.text import person, when
 from bot.slack.version_blocks import rolled_back_to
 from detectors.errors import DataError
+from detectors.location import location
 from state.records import AlreadyDecided, CoolingDown, Incident, Retrain, StateError, Trained
 from trainers.base import DataFile, TrainingError
 from trainers.judgement import Expectation
@@ -42,7 +44,7 @@ class Refused(Exception):
     """The click is not carried out; the text is for the person who clicked."""
 
 
-KNOWN = (Refused, StateError, TrainingError)
+KNOWN = (Refused, StateError, TrainingError, DataError)
 
 
 def register(app: App, services: Services) -> None:
@@ -54,6 +56,7 @@ def register(app: App, services: Services) -> None:
         ids.INCIDENT_CONFIRM: clicks.confirm,
         ids.INCIDENT_DISMISS: clicks.dismiss,
         ids.INCIDENT_DETAILS: clicks.details,
+        ids.INCIDENT_SAMPLE: clicks.sample,
         ids.BATCH_QUARANTINE: clicks.quarantine,
         ids.BATCH_RELEASE: clicks.release,
         ids.RETRAIN_OPEN: clicks.open_form,
@@ -227,6 +230,20 @@ class Clicks:
         ):
             raise Refused("The details of the newest batch are in this message's thread.")
 
+    def sample(self, body: Body, client: WebClient) -> None:
+        """Rows of the newest batch to label, into the thread; drawn beside the listener: the model scores them."""
+        incident = self._incident(body)
+        model = self._permitted(body, client, incident.model, "draw rows to label")
+        batch, services = self.services.store.batch(incident.last_batch_id), self.services
+
+        def work() -> None:
+            if not hand_out(
+                services, model, location(batch.path), body["user"]["id"], incident, batch.sha256
+            ):
+                raise Refused("The rows to label of the newest batch are in this message's thread.")
+
+        self._later(body, client, work, executor=services.work)
+
     def quarantine(self, body: Body, client: WebClient) -> None:
         """Move the file of a broken feed aside."""
         batch = self.services.store.batch(_number(body))
@@ -291,7 +308,12 @@ class Clicks:
         )
 
     def _later(
-        self, body: Body, client: WebClient, work: Callable[[], object], done: Message | None = None
+        self,
+        body: Body,
+        client: WebClient,
+        work: Callable[[], object],
+        done: Message | None = None,
+        executor: Executor | None = None,
     ) -> None:
         """Do slow work beside the listener; the person is told what went wrong in the thread, or that it is `done`."""
         channel, user = body["channel"]["id"], body["user"]["id"]
@@ -309,7 +331,7 @@ class Clicks:
                 )
             self.services.wake()
 
-        beside(self.services.decisions, run)
+        beside(executor or self.services.decisions, run)
 
     def _permitted(self, body: Body, client: WebClient, model: str, what: str) -> ModelSection:
         try:

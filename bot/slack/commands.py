@@ -21,13 +21,14 @@ from bot.slack.actions import open_approval
 from bot.slack.answers import answer, beside, reference
 from bot.slack.batch_blocks import check_reply
 from bot.slack.blocks import Message, actions, button, section, without_tables
+from bot.slack.samples import hand_out
 from bot.slack.services import Services
 from bot.slack.status_blocks import help_blocks, history_blocks, refusal, status_blocks
 from bot.slack.text import escape, name
 from bot.slack.version_blocks import rollback_choice
 from detectors.digest import sha256_file
 from detectors.errors import DataError
-from detectors.location import Location
+from detectors.location import Location, location
 from state.records import Retrain, StateError
 
 Tell = Callable[[Message], Any]
@@ -55,6 +56,8 @@ def register(app: App, services: Services) -> None:
             commands.guarded(tell, lambda: commands.retrain_form(words[1:], body, client, tell))
         elif words[:1] == ["cancel"]:
             commands.guarded(tell, lambda: commands.cancel(words[1:], body["user_id"], client, tell))
+        elif words[:1] == ["sample"]:
+            commands.guarded(tell, lambda: commands.sample(words[1:], body["user_id"], client, tell))
         else:
             commands.answer(words, tell)
 
@@ -79,6 +82,8 @@ def register(app: App, services: Services) -> None:
 
         if words[:1] == ["cancel"]:
             commands.guarded(tell, lambda: commands.cancel(words[1:], str(event["user"]), client, tell))
+        elif words[:1] == ["sample"]:
+            commands.guarded(tell, lambda: commands.sample(words[1:], str(event["user"]), client, tell))
         else:
             commands.answer(words, tell)
 
@@ -188,6 +193,32 @@ class Commands:
             return
         incident = self.services.store.open_incident_of(model.name)
         open_approval(self.services, client, body["trigger_id"], model, incident if incident else None)
+
+    def sample(self, words: Sequence[str], user: str, client: WebClient, tell: Tell) -> None:
+        """Rows to label, of a named file of the inbox or of the newest checked batch, as a file in the channel."""
+        file, model = self._file_and_model(words)
+        permission = self.services.permit(client, user, model, "draw rows to label")
+        if not permission.granted:
+            tell(refusal(permission.refusal))
+            return
+        store, incident = self.services.store, None
+        if file is None:
+            batch = store.last_checked(model.name)
+            if batch is None:
+                raise Misunderstood(f"No batch of {model.name} was checked yet: name a file of its inbox.")
+            path, digest, newest = location(batch.path), batch.sha256, store.open_incident_of(model.name)
+            incident = newest if newest is not None and newest.last_batch_id == batch.id else None
+        else:
+            path, digest = self._in_inbox(model, file), None
+        doing = f"Drawing rows of {path.name} to label; the file comes into the channel …"
+        tell(Message(escape(doing), [section(escape(doing))]))
+        again = f":{self.services.now():%Y%m%d%H%M%S}"  # who asks in words may want it once more
+
+        def work() -> None:
+            hand_out(self.services, model, path, user, incident, digest, again=again)
+            self.services.wake()
+
+        beside(self.services.work, self.guarded, tell, work)
 
     def retrain_button(self, words: Sequence[str], tell: Tell) -> None:
         """A mention carries no trigger, so it is answered with the button that has one."""

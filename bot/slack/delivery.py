@@ -158,7 +158,7 @@ class Delivery:
 
     def _send(self, item: OutboxItem, post: Post, key: str) -> None:
         if post.files:
-            self._upload(item, post)
+            self._upload(item, post, key)
             return
         try:
             channel, ts = self._say(post, post.message, key)
@@ -169,7 +169,7 @@ class Delivery:
         if post.edit_ts is None or ts != post.edit_ts:
             self.renderer.sent(item, channel, ts)
 
-    def _upload(self, item: OutboxItem, post: Post) -> None:
+    def _upload(self, item: OutboxItem, post: Post, key: str) -> None:
         """Pictures are a help; decisions wait behind them in the same thread: refused, they are left out."""
         try:
             self.client.files_upload_v2(
@@ -185,7 +185,9 @@ class Delivery:
             if _passing(error) and item.attempts < PICTURES_TRIED:
                 raise
             code = _code(error) if isinstance(error, SlackApiError) else str(error)
-            log.error("the pictures of %s are left out: %s", item.key, HELP.get(code, code))
+            log.error("the files of %s are left out: %s", item.key, HELP.get(code, code))
+            if post.otherwise is not None:
+                self._say(post, post.otherwise, key)
 
     def _say(self, post: Post, message: Message, key: str) -> tuple[str, str]:
         said: dict[str, Any] = {"text": message.text, "blocks": message.blocks}

@@ -7,6 +7,7 @@ INCIDENT_SNOOZE = "incident_snooze"
 INCIDENT_CONFIRM = "incident_confirm"
 INCIDENT_DISMISS = "incident_dismiss"
 INCIDENT_DETAILS = "incident_details"
+INCIDENT_SAMPLE = "incident_sample"
 BATCH_QUARANTINE = "batch_quarantine"
 BATCH_RELEASE = "batch_release"
 RETRAIN_OPEN = "retrain_open"
@@ -22,6 +23,7 @@ ACTIONS = (
     INCIDENT_CONFIRM,
     INCIDENT_DISMISS,
     INCIDENT_DETAILS,
+    INCIDENT_SAMPLE,
     BATCH_QUARANTINE,
     BATCH_RELEASE,
     RETRAIN_OPEN,

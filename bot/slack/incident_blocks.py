@@ -25,6 +25,7 @@ from bot.slack.blocks import (
 )
 from bot.slack.retrain_blocks import metrics_table, outcome_line
 from bot.slack.text import clean, clock, count, escape, file_name, link, listed, name, person, when
+from detectors.report import DriftReport
 from state.records import BOT, Batch, Feedback, Incident, Retrain, Silence
 from trainers.base import ModelVersion
 
@@ -155,9 +156,7 @@ def _advice(case: _Case) -> str:
         return "*Next step:* look at the thread; the newest batch was not measured."
     if report.recommendation not in ("label", "retrain"):
         return meaning(report)
-    harmless = report.estimate is not None and report.estimate.harmless
-    known = report.recommendation == "retrain" or (report.verdict == "drift" and not harmless)
-    if not case.labelled or not known:
+    if not case.labelled or not _cost_known(report):
         return _label_some(case)
     waiting = f"{count(case.labelled, 'labelled file')} {'waits' if case.labelled == 1 else 'wait'}"
     stays = f"Version {case.champion.version}" if case.champion else "The present version"
@@ -173,15 +172,30 @@ def _advice(case: _Case) -> str:
     )
 
 
+def _cost_known(report: DriftReport) -> bool:
+    """Whether labelled rows are for a retrain, and not first of all for what the drift has cost."""
+    harmless = report.estimate is not None and report.estimate.harmless
+    return report.recommendation == "retrain" or (report.verdict == "drift" and not harmless)
+
+
+def _labels_first(case: _Case) -> bool:
+    """Whether to label is what is recommended, and nobody has brought labels that would do."""
+    report = case.batch.report
+    if report is None or report.recommendation != "label":
+        return False
+    return not case.labelled or not _cost_known(report)
+
+
 def _label_some(case: _Case) -> str:
+    drawn = "*Sample rows to label* draws some worth labelling. "
     column = f"the label column {name(case.label_column)}" if case.label_column else "the label column"
     if case.labelled:
         return (
-            "*Next step: label some rows of this batch.* Only labels show what it has cost. If it has, put them as a "
-            f"CSV with {column} into {name(case.folder, 200)} and press *Approve retrain*."
+            f"*Next step: label some rows of this batch.* {drawn}Only labels show what it has cost. If it has, put "
+            f"them as a CSV with {column} into {name(case.folder, 200)} and press *Approve retrain*."
         )
     return (
-        "*Next step: label some rows of this batch.* No labelled rows are waiting yet. "
+        f"*Next step: label some rows of this batch.* {drawn}No labelled rows are waiting yet. "
         f"Put a CSV with {column} into {name(case.folder, 200)}, then press *Approve retrain*."
     )
 
@@ -190,9 +204,13 @@ def _open_buttons(case: _Case) -> list[Block]:
     key, report = str(case.incident.id), case.batch.report
     buttons: list[Block] = []
     fed = report is None or report.verdict != "broken_feed"
+    first = _labels_first(case)
+    sample = _sample_button(key, "primary" if first else None)
     if fed and case.broken is None:  # a retrain would learn the fault
-        style: Style | None = "primary" if report and report.verdict == "drift" else None
+        style: Style | None = "primary" if report and report.verdict == "drift" and not first else None
         buttons.append(button("Approve retrain", ids.INCIDENT_APPROVE, key, style=style))
+    if fed:
+        buttons.insert(0 if first else 1, sample)
     close = confirmation(
         "Dismiss as false alarm?",
         f"The incident is closed for everybody and nothing is retrained. {_afterwards(case.alert_cooldown)}",
@@ -206,6 +224,15 @@ def _open_buttons(case: _Case) -> list[Block]:
         button("Dismiss as false alarm", ids.INCIDENT_DISMISS, key, confirm=close),
         _details(case),
     ]
+
+
+def _sample_button(key: str, style: Style | None) -> Block:
+    ask = confirmation(
+        "Draw rows to label?",
+        "Some 500 rows of the newest batch come as a file into this thread: everybody in the channel can read them.",
+        "Draw",
+    )
+    return button("Sample rows to label", ids.INCIDENT_SAMPLE, key, style=style, confirm=ask)
 
 
 def _afterwards(cooldown: timedelta) -> str:

@@ -16,7 +16,7 @@ BOT_SCOPES = {
     "chat:write": "posts and edits alerts and replies",
     "commands": "the slash command",
     "files:read": "sees whether the plots are in the thread, so that they are not posted twice",
-    "files:write": "uploads the distribution plots",
+    "files:write": "uploads the distribution plots, and rows to label",
     "groups:history": "as channels:history, where the channel is private",
     "groups:read": "as channels:read, where the channel is private",
     "usergroups:read": "approvers may be user groups",

@@ -10,6 +10,7 @@ from datetime import datetime
 from bot import labelling
 from bot.config import Config
 from bot.monitoring import load_baseline
+from bot.sampling import file_name
 from bot.slack import retrain_blocks as retrains
 from bot.slack.batch_blocks import (
     broken_feed_message,
@@ -20,6 +21,7 @@ from bot.slack.batch_blocks import (
 from bot.slack.blocks import Message, without_tables
 from bot.slack.incident_blocks import incident_message
 from bot.slack.performance_blocks import performance_alert
+from bot.slack.samples import not_uploaded, sample_message
 from bot.times import utc_now
 from bot.tracking import place_of
 from detectors.errors import DataError
@@ -43,7 +45,7 @@ class UnsayableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A picture for a thread."""
+    """A picture for a thread, or rows to label."""
 
     name: str
     title: str
@@ -55,7 +57,7 @@ class File:
 class Post:
     """One call to Slack: a new message, a reply, an edit (`edit_ts`), or an upload (`files`).
 
-    `repost` posts again when the message to edit was deleted.
+    `repost` posts again when the message to edit was deleted; `otherwise` is said where files are refused.
     """
 
     channel: str
@@ -64,6 +66,7 @@ class Post:
     edit_ts: str | None = None
     repost: bool = False
     files: tuple[File, ...] = ()
+    otherwise: Message | None = None
 
     @property
     def plain(self) -> Message | None:
@@ -258,6 +261,21 @@ class Renderer:
         """The same pictures for another place: PNG by the name of the file."""
         return {file.name: file.content for file in self._plots(batch)}
 
+    def sample(self, item: OutboxItem) -> list[Post]:
+        """Rows to label, in the incident's thread or by themselves."""
+        sample = self.store.sample(str(item.payload["sample"]))
+        content = self.store.sample_file(str(item.payload["sample"]))
+        if sample is None or content is None:
+            raise UnsayableError(f"there is no sample {item.payload['sample']}")
+        model = self.config.model(sample.model)
+        incident = None if item.incident_id is None else self._incident(item)
+        channel = self._channel(sample.model) if incident is None else incident.channel
+        thread = None if incident is None else _thread_of(incident)
+        name = file_name(sample)
+        file = File(name, name, f"{sample.rows} rows to label", content)
+        message = sample_message(sample, labelling.folder_name(model))
+        return [Post(channel, message, thread, files=(file,), otherwise=not_uploaded(sample))]
+
     def _plots(self, batch: Batch) -> tuple[File, ...]:
         """Pictures of the worst features; without a stored profile or baseline there are none."""
         stored = self.store.profile(batch.id)
@@ -363,4 +381,5 @@ _KINDS: dict[str, Callable[[Renderer, OutboxItem], list[Post]]] = {
     "failed_batches": Renderer.failed_batches,
     "unmeasured": Renderer.unmeasured,
     "performance": Renderer.performance,
+    "sample": Renderer.sample,
 }

@@ -15,6 +15,7 @@ from bot.config import Config, ModelSection
 from bot.inbox import Inbox
 from bot.monitoring import Monitoring
 from bot.retraining import Retraining
+from bot.sampling import Sampling
 from state.store import Store
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ class Services:
     store: Store
     monitoring: Monitoring
     retraining: Retraining
+    sampling: Sampling
     inboxes: dict[str, Inbox]
     work: Executor
     decisions: Executor

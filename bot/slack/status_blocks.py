@@ -178,6 +178,7 @@ HELP = (
     ("status [model]", "every model: version in use, last verdict, open incidents, what is snoozed"),
     ("retrain [model]", "choose labelled files and approve a retrain (approvers only)"),
     ("cancel [model or number]", "end a retrain that is queued or running (approvers only)"),
+    ("sample [file] [model]", "500 rows of a batch that are worth labelling, as a file (approvers only)"),
     ("history [model]", "the last checks of a model"),
     ("rollback [model]", "go back to an earlier version (approvers only)"),
     ("help", "this text"),

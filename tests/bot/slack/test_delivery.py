@@ -74,6 +74,21 @@ def test_pictures_that_slack_refuses_are_left_out(
     assert not watched.app.store.due(utc_now() + timedelta(days=1)), "the thread goes on"
 
 
+def test_rows_to_label_that_slack_refuses_are_said_to_be_at_the_terminal(
+    watched: Any, traffic: Any, workspace: Workspace, anna: Person, delivery: Delivery
+) -> None:
+    sample = watched.app.sampling.draw(watched.model, traffic.drifted, rows=20, strategy="random").sample
+    watched.app.store.enqueue("sample", "sample:1", {"sample": sample.name}, None, utc_now())
+    workspace.fail_next(UPLOAD, 200, error="missing_scope")
+    assert delivery.flush() == 1
+    (said,) = anna.messages(CHANNEL)
+    assert "20 rows of drifted.csv are drawn" in said["text"] and "`driftcatcher sample`" in said["text"]
+    watched.app.store.enqueue("sample", "sample:2", {"sample": sample.name}, None, utc_now())
+    assert delivery.flush() == 1
+    (file,) = [file for message in anna.messages(CHANNEL) for file in message.get("files", [])]
+    assert anna.file(file["id"]) == watched.app.store.sample_file(sample.name)
+
+
 @pytest.mark.parametrize(("method", "status"), [(UPLOAD, 503), (UPLOAD, 500), ("upload", 500)])
 def test_pictures_wait_for_a_slack_that_is_ill(
     watched: Any,

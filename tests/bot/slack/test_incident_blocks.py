@@ -11,7 +11,8 @@ import pytest
 
 from bot.slack.incident_blocks import incident_message, snooze_choice
 
-APPROVE, SNOOZE, CONFIRM, DISMISS, DETAILS = (
+SAMPLE, APPROVE, SNOOZE, CONFIRM, DISMISS, DETAILS = (
+    "incident_sample",
     "incident_approve",
     "incident_snooze",
     "incident_confirm",
@@ -33,14 +34,16 @@ def test_an_open_drift_without_labels_in_full(make: Any, accepted: Any, shown: C
     )
     assert shown(accepted(message)) == (
         "# 🔴 fraud: significant drift, 12 of 78 features\n"
-        "*Next step: label some rows of this batch.* No labelled rows are waiting yet. "
+        "*Next step: label some rows of this batch.* *Sample rows to label* draws some worth labelling. "
+        "No labelled rows are waiting yet. "
         "Put a CSV with the label column `Label` into `labeled/fraud/`, then press *Approve retrain*.\n"
         "`flows_0501.csv` · 20,000 rows · checked 2025-05-01 07:02 UTC\n"
         "Compared with the baseline of version 4 (110,188 rows) · overall PSI 0.34\n"
         "Feature | What changed | PSI | Severity\n"
         f"{features}\n"
         "~ and 6 more drifted features in Details\n"
-        "[Approve retrain (primary)] <Snooze for 6 hours | Snooze for 24 hours | Snooze for 7 days>"
+        "[Sample rows to label (primary) ?] [Approve retrain]"
+        " <Snooze for 6 hours | Snooze for 24 hours | Snooze for 7 days>"
         " [True drift] [Dismiss as false alarm ?] [Details]\n"
     )
 
@@ -49,6 +52,7 @@ def test_with_labelled_files_the_next_step_is_to_approve(make: Any, accepted: An
     message = accepted(incident_message(make.incident(), make.batch(), champion=make.version(4), labelled=2))
     assert "*Next step: approve a retrain.* 2 labelled files wait in `labeled/fraud/`." in shown(message)
     assert "Version 4 stays in use until somebody promotes the new one." in shown(message)
+    assert "[Approve retrain (primary)] [Sample rows to label ?] <Snooze" in shown(message)
     assert "approve a retrain" in message.text
 
 
@@ -71,8 +75,8 @@ def test_a_snoozed_incident_says_until_when_and_by_whom(
 ) -> None:
     message = accepted(incident_message(make.incident(), make.batch(), silence=make.silence()))
     assert "*Snoozed until 2025-05-01 13:00 UTC* by <@U0ANNA>." in shown(message)
-    assert pressed(message) == [APPROVE, SNOOZE, CONFIRM, DISMISS, DETAILS]
-    snooze = message.blocks[-1]["elements"][1]
+    assert pressed(message) == [SAMPLE, APPROVE, SNOOZE, CONFIRM, DISMISS, DETAILS]
+    snooze = message.blocks[-1]["elements"][2]
     assert [option["value"] for option in snooze["options"]] == ["3:6h", "3:24h", "3:7d", "3:end"]
     assert "| End the snooze>" in shown(message)
     assert "End the snooze" not in shown(incident_message(make.incident(), make.batch()))
@@ -89,7 +93,7 @@ def test_the_question_before_a_dismissal_tells_the_real_cool_down(
 ) -> None:
     cooldown = timedelta(hours=hours)
     message = accepted(incident_message(make.incident(), make.batch(), alert_cooldown=cooldown))
-    asked = message.blocks[-1]["elements"][3]["confirm"]["text"]["text"]
+    asked = message.blocks[-1]["elements"][4]["confirm"]["text"]["text"]
     assert said in asked
     assert asked.endswith("opens a new incident.")
 
@@ -207,8 +211,8 @@ def test_two_detectors_share_one_line_a_feature(make: Any, accepted: Any, shown:
 
 def test_values_carry_ids_only(make: Any) -> None:
     message = incident_message(make.incident(id=41), make.batch())
-    approve, snooze, confirm, dismiss, details = message.blocks[-1]["elements"]
-    assert [button["value"] for button in (approve, confirm, dismiss, details)] == ["41"] * 4
+    sample, approve, snooze, confirm, dismiss, details = message.blocks[-1]["elements"]
+    assert [button["value"] for button in (sample, approve, confirm, dismiss, details)] == ["41"] * 5
     assert [snooze_choice(option["value"]) for option in snooze["options"]] == [
         (41, timedelta(hours=6)),
         (41, timedelta(hours=24)),

@@ -77,7 +77,7 @@ def test_help_teaches_every_command_and_the_mention(accepted: Any, shown: Any) -
     drawn = shown(accepted(help_blocks("/drift", models=["fraud", "spam"])))
     assert all(f"`/drift {usage}`" in drawn for usage, _ in HELP)
     assert {usage.split()[0] for usage, _ in HELP} == {
-        "check", "status", "retrain", "cancel", "history", "rollback", "help",
+        "check", "status", "retrain", "cancel", "sample", "history", "rollback", "help",
     }  # fmt: skip
     assert "`@DriftCatcher status`" in drawn
     assert "Models: `fraud`, `spam`" in drawn
