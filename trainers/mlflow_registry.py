@@ -20,6 +20,7 @@ from detectors.location import location
 from trainers.base import DataFile, LoggedVersion, ModelVersion, TrainingError
 from trainers.model_file import TRUSTED, folder_digest, load, needed_types
 from trainers.signature import signature
+from trainers.version_folder import CARD_FILE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,6 +97,8 @@ class MlflowRegistry:
                 undo.version = version = int(made.version)
                 for path in artifacts(version):
                     client.log_artifact(run_id, str(path))
+                    if path.name == CARD_FILE:  # what the registry shows of the version
+                        client.update_model_version(model, str(version), short(path.read_text("utf-8")))
                 client.set_terminated(run_id, "FINISHED")
                 client.set_registered_model_alias(model, alias, str(version))
         url = self.run_url(experiment, run_id)
