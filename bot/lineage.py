@@ -157,6 +157,7 @@ def lineage_text(descent: Descent) -> str:
     state = "the champion" if trained.is_champion else "not the champion"
     lines = [
         f"{record.model} version {record.version}, trained {utc_text(trained.created_at)}, {state}",
+        f"  MLflow run   {record.run_url or record.run_id}",
         f"  trainer      {record.trainer} {_named(record.params)}",
     ]
     if record.lineage is None:
@@ -167,7 +168,10 @@ def lineage_text(descent: Descent) -> str:
         ]
     else:
         lines += _about(record.lineage)
-    lines += _approval(descent.retrain)
+    if descent.retrain is not None:
+        lines += _approval(descent.retrain)
+    elif record.lineage is not None and record.lineage.origin.by:
+        lines.append(_asked(record.lineage.origin))
     lines += ["", "Descent"]
     for ancestor in descent.ancestors:
         whence = f"from version {ancestor.parent} and" if ancestor.parent is not None else "from"
@@ -180,7 +184,7 @@ def lineage_text(descent: Descent) -> str:
 
 
 def _about(lineage: Lineage) -> list[str]:
-    label, origin = lineage.configuration["label"], lineage.origin
+    label = lineage.configuration["label"]
     project = "in no git repository" if lineage.project is None else _commit(lineage)
     read = [f"{key} {_words(value)}" for key, value in label.items() if value]
     surroundings = [f"{key} {value}" for key, value in lineage.environment.items() if value]
@@ -195,9 +199,12 @@ def _about(lineage: Lineage) -> list[str]:
         f"  labels       {', '.join(read)}",
         f"  gate         {_named(lineage.configuration['gate'])}",
         f"  environment  {', '.join(surroundings)}",
-        f"  asked for by {origin.by or 'unknown'}{f' at {origin.at}' if origin.at else ''}"
-        + (f": {origin.why}" if origin.why else ""),
     ]
+
+
+def _asked(origin: Origin) -> str:
+    at = f" at {origin.at}" if origin.at else ""
+    return f"  asked for by {origin.by}{at}{f': {origin.why}' if origin.why else ''}"
 
 
 def _commit(lineage: Lineage) -> str:
@@ -220,9 +227,7 @@ def _files(title: str, sources: list[Source] | tuple[Source, ...]) -> list[str]:
     return lines
 
 
-def _approval(retrain: Retrain | None) -> list[str]:
-    if retrain is None:
-        return []
+def _approval(retrain: Retrain) -> list[str]:
     for_what = f" for incident {retrain.incident_id}" if retrain.incident_id is not None else ""
     why = f": {retrain.why}" if retrain.why else ""
     lines = [

@@ -64,7 +64,7 @@ def of_check(batch: Batch, report: DriftReport, *, own_run: bool) -> dict[str, A
         every = {f"{f.detector}/{f.feature}": f.statistic for f in report.features}
         payload |= {
             "name": f"check {Path(batch.path).name}",
-            "metrics": _numbers({**steps, **every}),
+            "metrics": _numbers(every),
             "params": {
                 "file": Path(batch.path).name,
                 "path": batch.path,
@@ -225,6 +225,9 @@ class Flusher:
 
         payload = entry.payload
         data = payload.get("data")
+        shared = (
+            payload.get("steps", {}) if entry.kind == "check" else {}
+        )  # an evaluation names them otherwise
         return Entry(
             key=str(payload["key"]),
             kind=entry.kind,
@@ -234,7 +237,7 @@ class Flusher:
             at=entry.at,
             step=entry.step,
             steps=payload.get("steps", {}),
-            metrics=payload.get("metrics", {}),
+            metrics={**shared, **payload.get("metrics", {})},
             params=payload.get("params", {}),
             tags=payload.get("tags", {}),
             data=None if data is None else DataFile(**data),

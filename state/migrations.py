@@ -259,7 +259,7 @@ def m2026_11_28_samples(db: Database) -> None:
 def m2026_11_28_tracking(db: Database) -> None:
     """What is still to be logged to MLflow, the step each kind has come to, and the long-lived runs there."""
     entry = {
-        "kind": str, "model": str, "version": str, "step": int, "at": str, "payload": str,
+        "kind": str, "model": str, "version": str, "step": int, "at": str, "payload": bytes,
         "attempts": int, "not_before": str, "last_error": str,
     }  # fmt: skip
     _table(db, "tracking", entry, {"not_before"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import zlib
 from collections.abc import Mapping
 from datetime import datetime
 from sqlite3 import Row
@@ -47,7 +48,7 @@ class Tracking:
             )
             row = {
                 "kind": kind, "model": model, "version": version, "step": step, "at": stamp(now),
-                "payload": to_json(dict(payload)), "attempts": 0, "last_error": "",
+                "payload": zlib.compress(to_json(dict(payload)).encode()), "attempts": 0, "last_error": "",
             }  # fmt: skip
             self._db.insert("tracking", row)
             if step % _LOOK == 0:
@@ -141,7 +142,7 @@ def _entry(row: Row) -> ToLog:
         version=row["version"],
         step=row["step"],
         at=moment(row["at"]),
-        payload=json.loads(row["payload"]),
+        payload=json.loads(zlib.decompress(row["payload"])),
         attempts=row["attempts"],
         last_error=row["last_error"],
     )

@@ -21,6 +21,7 @@ from trainers.base import DataFile, LoggedVersion, ModelVersion, TrainingError
 from trainers.mlflow_leftovers import JOB, end_runs
 from trainers.model_file import TRUSTED, folder_digest, load, needed_types
 from trainers.signature import signature
+from trainers.version_folder import CARD_FILE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,6 +100,8 @@ class MlflowRegistry:
                 undo.version = version = int(made.version)
                 for path in artifacts(version):
                     client.log_artifact(run_id, str(path))
+                    if path.name == CARD_FILE:  # what the registry shows of the version
+                        client.update_model_version(model, str(version), short(path.read_text("utf-8")))
                 client.set_terminated(run_id, "FINISHED")
                 client.set_registered_model_alias(model, alias, str(version))
             if self._served and (job := tags.get(JOB)):

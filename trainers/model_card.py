@@ -79,7 +79,7 @@ class Card:
         return [
             "\n".join(rows),
             f"{self.lineage.rows:,} rows were trained on. {len(schema.features)} features "
-            f"({len(schema.numeric)} numbers, {len(schema.categorical)} categories): {names}{more}.",
+            f"(numbers: {len(schema.numeric)}, categories: {len(schema.categorical)}): {names}{more}.",
             *(f"- {_text(note)}" for note in self.notes),
         ]
 

@@ -45,7 +45,7 @@ from trainers.model_card import Card
 from trainers.promotion import breaches, recommend
 from trainers.provenance import lineage_of, lineage_tags
 from trainers.scoring import predicted
-from trainers.version_folder import VersionFolder
+from trainers.version_folder import CARD_FILE, VersionFolder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -299,7 +299,7 @@ def _register(
 
     def papers(version: int) -> dict[str, str]:
         text = json.dumps(asdict(lineage), indent=2, ensure_ascii=False)
-        return {"lineage.json": text, "model_card.md": card.markdown(version)}
+        return {"lineage.json": text, CARD_FILE: card.markdown(version)}
 
     baseline = _baseline(job, data, estimator)
     folder = VersionFolder(job.home, job.model, baseline, estimator, job.baselines, papers)

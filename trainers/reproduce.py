@@ -92,14 +92,17 @@ def reproduce(
     owner = f"{record.model} version {record.version}"
     found = {sha256_file(path): path for path in moved}
     _require_recorded(found, lineage, owner)
-    data = build(
-        [_file(source, found) for source in lineage.old],
-        [_file(source, found) for source in lineage.new],
-        _spec(lineage),
-        schema=record.schema if lineage.kind == "retrain" else None,
-        owner=owner,
-        progress=progress,
-    )
+    try:
+        data = build(
+            [_file(source, found) for source in lineage.old],
+            [_file(source, found) for source in lineage.new],
+            _spec(lineage),
+            schema=record.schema if lineage.kind == "retrain" else None,
+            owner=owner,
+            progress=progress,
+        )
+    except TrainingError as error:
+        raise TrainingError(f"{error}{_by_dvc(lineage, str(error))}") from error
     evaluations = refit(data, trainer, Mix(**lineage.configuration.get("mix", {})), progress)
     differences = [
         *_of_data(record, lineage, data),
@@ -121,6 +124,15 @@ def _spec(lineage: Lineage) -> LabelSpec:
 
 def _file(source: Source, moved: dict[str, Location]) -> DataFile:
     return DataFile(str(moved.get(source.sha256, source.path)), source.sha256, source.rows, source.era)
+
+
+def _by_dvc(lineage: Lineage, error: str) -> str:
+    """How to get back a file that the error is about, where DVC has it."""
+    for source in lineage.sources:
+        if source.dvc is not None and source.dvc.commit and source.path in error:
+            pointer, commit = source.dvc.pointer, source.dvc.commit[:12]
+            return f". DVC has it: `git checkout {commit} -- {pointer} && dvc checkout {pointer}`"
+    return ""
 
 
 def _require_recorded(found: dict[str, Location], lineage: Lineage, owner: str) -> None:

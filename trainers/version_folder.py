@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from detectors.baseline import Baseline
 
 BASELINE_FILE = "baseline.npz"
+CARD_FILE = "model_card.md"
 MODEL_FILE = "model.skops"  # a copy: checks ask the model, and must not need the registry for it
 
 

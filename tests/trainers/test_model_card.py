@@ -64,7 +64,7 @@ A binary classifier (random_forest) that predicts column `Label`: 1 for every ot
 | a\\|b.csv | 1,000 | old | `1111111111111111…` | abababababababababababababababab |
 | new.csv | 50 | new | `2222222222222222…` |  |
 
-735 rows were trained on. 3 features (1 numbers, 2 categories): `rate`, `proto`, `&lt;b>`.
+735 rows were trained on. 3 features (numbers: 1, categories: 2): `rate`, `proto`, `&lt;b>`.
 
 - 2 rows were in an earlier file
 
@@ -115,4 +115,6 @@ def test_each_version_has_its_card_with_the_run_and_beside_its_baseline(flows, c
     assert all(f"- {reason}" in card for reason in done.reasons)
     with registry.session("flows") as (client, _):
         names = [file.path for file in client.list_artifacts(done.version.run_id)]
+        described = client.get_model_version("flows", "2").description
     assert names == ["baseline.npz", "lineage.json", "model_card.md"]
+    assert described == card, "the registry shows it too"

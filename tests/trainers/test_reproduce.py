@@ -12,6 +12,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from trainers.base import Gate, ModelVersion, TrainingError
+from trainers.lineage import DvcRevision
 from trainers.pipeline import retrain, train
 from trainers.reproduce import reproduce
 from trainers.sklearn_trainers import HistGradientBoosting, LogisticRegression, RandomForest
@@ -96,6 +97,12 @@ def test_a_file_that_is_gone_or_changed_is_a_clear_error_and_one_that_moved_is_f
     with pytest.raises(TrainingError, match=r"hard\.csv is gone since flows version 1 was trained on it"):
         reproduce(version, FAST)
     assert reproduce(version, FAST, moved=[elsewhere]).same
+    (source,) = version.lineage.sources
+    tracked = replace(source, dvc=DvcRevision("/p/hard.csv.dvc", "ab" * 16, "c" * 40))
+    with pytest.raises(
+        TrainingError, match=r"DVC has it: `git checkout cccccccccccc -- /p/hard\.csv\.dvc && dvc"
+    ):
+        reproduce(replace(version, lineage=replace(version.lineage, sources=(tracked,))), FAST)
     hard.write_text(elsewhere.read_text().replace("BENIGN", "ddos", 1))
     with pytest.raises(TrainingError, match=r"hard\.csv has changed since flows version 1 was trained on it"):
         reproduce(version, FAST)
