@@ -19,7 +19,7 @@ from typing import Any
 
 from bot.config import Config
 from bot.engine import on_cluster
-from bot.plugins import load_trainer
+from bot.trainer_options import load_trainer
 from detectors.location import location
 from state.records import Retrain
 from state.store import Store
@@ -91,12 +91,13 @@ def perform(job: RetrainJob, progress: Progress) -> RetrainOutcome:
 
     home = Path(job.home)
     params = {k: v for k, v in job.trainer.items() if k != "use"}
+    trainer = load_trainer(str(job.trainer.get("use", "hist_gradient_boosting")), params)
     return retrain(
         job.champion,
         list(job.files),
         job.spec,
-        on_cluster(load_trainer(str(job.trainer.get("use", "hist_gradient_boosting")), params), job.cluster),
-        MlflowRegistry(home, job.tracking_uri or None, job.ui_url),
+        on_cluster(trainer, job.cluster),
+        MlflowRegistry(home, job.tracking_uri or None, job.ui_url, getattr(trainer, "trusted", ())),
         home,
         gate=job.gate,
         baselines=location(job.baselines) if job.baselines else None,

@@ -141,6 +141,7 @@ class ModelVersion:
         schema: its feature columns; a retrain uses the same.
         model_path / model_sha256: a copy of the model beside the baseline, for the scoring of batches; empty
             where a version has none.
+        trusted: types that its model may hold beside ours, as the configuration named them when it was trained.
     """
 
     model: str
@@ -159,6 +160,7 @@ class ModelVersion:
     schema: Schema = field(default_factory=Schema)
     model_path: str = ""
     model_sha256: str = ""
+    trusted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +206,8 @@ class Trainer(Protocol):
 
     An instance is made with the parameters of its table in the configuration; a frozen dataclass is the
     natural form. `trainers.checks.check_trainer` tells whether the contract is kept. With `uses_joblib = True` in
-    its class, `fit` runs inside joblib's Dask backend where the configuration names a scheduler.
+    its class, `fit` runs inside joblib's Dask backend where the configuration names a scheduler. What it has to say
+    after a fit may stand in an attribute `notes`, one sentence each: it goes with the result.
     """
 
     @property

@@ -86,7 +86,7 @@ def train(
     said = {**(tags or {}), "driftcatcher.kind": "train"}
     version = _register(job, data, estimator, evaluations, _named("challenger", evaluations), said)
     counted = counted_rows(data.duplicates, data.conflicts)
-    return TrainOutcome(version, data.notes + counted + breaches(evaluations, gate))
+    return TrainOutcome(version, data.notes + _said(trainer) + counted + breaches(evaluations, gate))
 
 
 def retrain(
@@ -134,7 +134,9 @@ def retrain(
     metrics = {**_named("champion", before), **_named("challenger", after)}
     version = _register(job, data, estimator, after, metrics, said)
     counts = {"duplicates": data.duplicates, "conflicts": data.conflicts}
-    return RetrainOutcome(before, after, version, recommendation, reasons, **counts, notes=data.notes)
+    return RetrainOutcome(
+        before, after, version, recommendation, reasons, **counts, notes=data.notes + _said(trainer)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,11 @@ def _fit(job: _Job, data: TrainingData) -> Any:
         raise TrainingError(
             f"the trainer {job.trainer.name} failed: {type(error).__name__}: {error}"
         ) from error
+
+
+def _said(trainer: Trainer) -> tuple[str, ...]:
+    """What a trainer remarks of its last fit, if it does."""
+    return tuple(str(note) for note in getattr(trainer, "notes", ()))
 
 
 def _evaluate(
@@ -234,6 +241,7 @@ def _register(
         baseline_sha256=sha256_file(file),
         model_path=str(folder.model_file),
         model_sha256=sha256_file(folder.model_file),
+        trusted=tuple(getattr(job.trainer, "trusted", ())),
         data=data.files,
         evaluations=evaluations,
         trainer=job.trainer.name,

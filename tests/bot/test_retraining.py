@@ -322,7 +322,7 @@ def test_a_training_gets_the_memory_that_it_may_have_beyond_its_libraries() -> N
 
 def test_a_training_that_ran_out_of_memory_says_what_to_do() -> None:
     last = "terminate called after throwing an instance of 'std::bad_alloc'"
-    with pytest.raises(TrainingError, match="more than the 150 MB .* raise `retrain_memory_mb`"):
+    with pytest.raises(TrainingError, match=r"more than the 150 MB .* raise `retrain_memory_mb`"):
         _outcome({}, -6, last, False, 150)
     with pytest.raises(TrainingError, match="more memory than this machine has"):
         _outcome({}, -6, last, False, None)
