@@ -13,7 +13,8 @@ The map of the house, from the edge inwards (imports run in this order only):
 - `listing`, `inbox`, `jobs`: what lies there, what of it is finished and new; a training as plain JSON. `isolation`:
   detectors of others in a process (`detector_child`).
 - `engine`: where a batch is counted and a forest grows, here or on a Dask cluster.
-- `alerting`, `authorization`: pure rules. `config`, `template`, `plugins`, `times`: settings and what they name.
+- `alerting`, `authorization`: pure rules. `config`, `template`, `plugins`, `trainer_options`, `times`: settings and
+  what they name.
 - `workspace`: an embedded Slack for the demo and the tests; it knows nothing of the product.
 
 Below lie `state` (what is remembered), `trainers` (how a model is made) and `detectors` (what is measured).

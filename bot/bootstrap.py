@@ -129,7 +129,10 @@ class Application:
         from trainers.mlflow_registry import MlflowRegistry
 
         mlflow = self.config.mlflow
-        return MlflowRegistry(self.config.home, mlflow.tracking_uri or None, mlflow.ui_url)
+        trusted = {name for model in self.config.models for name in model.trainer.get("trusted", ())}
+        return MlflowRegistry(
+            self.config.home, mlflow.tracking_uri or None, mlflow.ui_url, tuple(sorted(trusted))
+        )
 
     def flusher(self, pictures: Callable[[Batch], Mapping[str, bytes]] | None = None) -> Flusher:
         """What takes to MLflow what waits for it."""

@@ -66,7 +66,7 @@ def reproduce(
     Nothing is registered. Exit status 0 where all is the same, 1 where something differs.
     """
     from bot.lineage import read
-    from bot.plugins import load_trainer
+    from bot.trainer_options import load_trainer
     from trainers.reproduce import lineage_or_error
     from trainers.reproduce import reproduce as again
 

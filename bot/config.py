@@ -30,8 +30,9 @@ from pydantic import (
     model_validator,
 )
 
-from bot.plugins import PluginError, load_detector, load_trainer
+from bot.plugins import PluginError, load_detector
 from bot.times import interval_or_cron, parse_duration
+from bot.trainer_options import load_trainer
 from detectors.base import AnyDetector
 from detectors.errors import DataError
 from detectors.location import Location, is_url, location

@@ -208,6 +208,14 @@ class OnCluster:
     def name(self) -> str:
         return self.trainer.name
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return tuple(getattr(self.trainer, "notes", ()))
+
+    @property
+    def trusted(self) -> tuple[str, ...]:
+        return tuple(getattr(self.trainer, "trusted", ()))
+
     def params(self) -> Mapping[str, Any]:
         """Those of the trainer: where it ran makes no difference."""
         return self.trainer.params()

@@ -20,8 +20,8 @@ from typing import Any
 from bot.config import Config
 from bot.engine import on_cluster
 from bot.lineage import origin_of
-from bot.plugins import load_trainer
 from bot.tracking import place_of
+from bot.trainer_options import load_trainer
 from detectors.location import location
 from state.records import Retrain
 from state.store import Store
@@ -122,12 +122,13 @@ def perform(job: RetrainJob, progress: Progress) -> RetrainOutcome:
     from trainers.pipeline import retrain
 
     home = Path(job.home)
+    trainer = trainer_of(job)
     return retrain(
         job.champion,
         list(job.files),
         job.spec,
-        trainer_of(job),
-        MlflowRegistry(home, job.tracking_uri or None, job.ui_url),
+        trainer,
+        MlflowRegistry(home, job.tracking_uri or None, job.ui_url, getattr(trainer, "trusted", ())),
         home,
         gate=job.gate,
         mix=job.mix,

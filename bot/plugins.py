@@ -1,4 +1,7 @@
-"""Detectors and trainers by name: an entry point, or "package.module:Class". Only what is asked for is loaded."""
+"""Detectors and trainers by name: an entry point, or "package.module:Class". Only what is asked for is loaded.
+
+What the table of a trainer says besides is the matter of `trainer_options`.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from detectors.base import AnyDetector, Detector, TableDetector
-from trainers.base import Trainer
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -45,10 +47,11 @@ def _built_in(group: str) -> Mapping[str, EntryPoint]:
         return {}
 
 
-def _load_class(group: str, name: str) -> type:
+def load_named(group: str, name: str) -> Any:
+    """What a name stands for: a class, or whatever lies at "package.module:name"; PluginError."""
     try:
-        if ":" in name:
-            module, _, attribute = name.partition(":")
+        if ":" in name or ("." in name and name not in known(group)):
+            module, _, attribute = name.partition(":") if ":" in name else name.rpartition(".")
             loaded = getattr(importlib.import_module(module), attribute)
         else:
             points = _built_in(group)
@@ -66,13 +69,18 @@ def _load_class(group: str, name: str) -> type:
         raise
     except Exception as error:
         raise PluginError(f'"{name}" could not be loaded: {type(error).__name__}: {error}') from error
+    return loaded
+
+
+def _load_class(group: str, name: str) -> type:
+    loaded = load_named(group, name)
     if not inspect.isclass(loaded):
         raise PluginError(f'"{name}" is not a class')
     return loaded
 
 
-def _make(group: str, name: str, params: Mapping[str, Any]) -> Any:
-    cls = _load_class(group, name)
+def made(name: str, cls: Any, params: Mapping[str, Any]) -> Any:
+    """What a class or function makes of the parameters; PluginError names the one that will not do."""
     known_params = inspect.signature(cls).parameters
     accepted = [p.name for p in known_params.values() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     listed = ", ".join(accepted) or "none"
@@ -101,10 +109,11 @@ def _required(parameter: inspect.Parameter, given: Mapping[str, Any]) -> bool:
     return parameter.default is inspect.Parameter.empty and parameter.name not in given
 
 
-def _types(cls: type) -> dict[str, Any]:
+def _types(cls: Any) -> dict[str, Any]:
     """The annotations of a class's parameters, as far as they can be resolved."""
     try:
-        return typing.get_type_hints(cls if dataclasses.is_dataclass(cls) else cls.__init__)  # type: ignore[misc]
+        inside = inspect.isclass(cls) and not dataclasses.is_dataclass(cls)
+        return typing.get_type_hints(cls.__init__ if inside else cls)
     except Exception:  # noqa: BLE001 - a name that cannot be resolved: then the class itself has to check
         return {}
 
@@ -126,29 +135,19 @@ def _mismatch(value: object, wanted: Any) -> str:
 
 def load_detector(name: str, params: Mapping[str, Any]) -> AnyDetector:
     """A detector made with its parameters. PluginError if it is unknown, broken or not a detector."""
-    made = _make(DETECTORS, name, params)
-    if not isinstance(made, (Detector, TableDetector)):
+    detector = made(name, _load_class(DETECTORS, name), params)
+    if not isinstance(detector, (Detector, TableDetector)):
         raise PluginError(
             f'"{name}" is no detector: it needs name, moderate, significant and score(reference, current) '
             "or score_table(reference, current)"
         )
-    limits = (made.moderate, made.significant)
+    limits = (detector.moderate, detector.significant)
     if not all(isinstance(limit, (int, float)) for limit in limits) or not 0 <= limits[0] <= limits[1]:
         raise PluginError(
             f'"{name}": moderate ({limits[0]!r}) and significant ({limits[1]!r}) must be numbers, '
             "0 or more, the second not below the first"
         )
-    return made
-
-
-def load_trainer(name: str, params: Mapping[str, Any]) -> Trainer:
-    """A trainer made with its parameters. PluginError if it is unknown, broken or not a trainer."""
-    made = _make(TRAINERS, name, params)
-    if not isinstance(made, Trainer):
-        raise PluginError(
-            f'"{name}" is no trainer: it needs name, params() and fit(features, labels, categorical)'
-        )
-    return made
+    return detector
 
 
 def describe(group: str) -> list[tuple[str, str, str]]:

@@ -88,7 +88,16 @@ significant = 0.2
 # significant = 0.4
 
 [models.trainer]
-use = "hist_gradient_boosting"    # or random_forest, logistic_regression, "package.module:Class"
+use = "hist_gradient_boosting"    # or random_forest, logistic_regression, a trainer "package.module:Class", or any
+                                  # classifier of scikit-learn: "sklearn.ensemble:ExtraTreesClassifier"
+# seed = 0                        # of whatever is random; recorded with the version
+# calibrate = "isotonic"          # or "sigmoid", for few rows: probabilities that hold what they say
+# trusted = []                    # types that the model file may hold beside the usual ones
+
+# [models.trainer.search]         # better parameters, by cross-validation on the training rows alone
+# params = { max_leaf_nodes = [15, 31, 63], learning_rate = { low = 0.02, high = 0.3, log = true } }
+# budget = "10m"                  # then the best so far is taken, and a note says so
+# trials = 20
 
 # [models.mix]                    # which of the old and new rows a version is fitted on; default: all
 # use = "recent"                  # an era half_life = 2.0 eras old gives half of its rows; or "capped": at most

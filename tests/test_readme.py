@@ -14,8 +14,11 @@ import pytest
 from bot.cli import cli
 from bot.config import load
 from bot.demo.traffic import BASE_MIX, NEW_MIX, mix
+from bot.plugins import PluginError
+from bot.trainer_options import load_trainer
 from detectors import Baseline, check, objects
 from detectors.checks import check_detector
+from trainers.checks import check_trainer
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
@@ -24,15 +27,31 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
 
 
+def page(name: str) -> str:
+    """The module of the README whose first line is its file name."""
+    (source,) = [b for b in blocks("python") if b.startswith(f"# {name}.py\n")]
+    return source
+
+
 @pytest.fixture
 def third_party() -> Any:
     """The detector of the README as the importable module it names."""
     module = types.ModuleType("my_detectors")
-    (source,) = [b for b in blocks("python") if b.startswith("# my_detectors.py")]
     sys.modules["my_detectors"] = module  # dataclasses look their module up
-    exec(source, module.__dict__)
+    exec(page("my_detectors"), module.__dict__)
     yield module
     del sys.modules["my_detectors"]
+
+
+def test_the_third_party_trainer_keeps_the_contract(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "my_trainers.py").write_text(page("my_trainers"))
+    monkeypatch.syspath_prepend(tmp_path)
+    check_trainer(load_trainer("my_trainers:Careful", {"cost": 20.0}))
+    check_trainer(
+        load_trainer("my_trainers:Careful", {"n_estimators": 20, "calibrate": "sigmoid", "seed": 2})
+    )
+    with pytest.raises(PluginError, match=r"has no parameter costs .* did you mean cost"):
+        load_trainer("my_trainers:Careful", {"costs": 20.0})
 
 
 def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

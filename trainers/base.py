@@ -162,6 +162,7 @@ class ModelVersion:
             where a version has none.
         lineage: where it comes from; None in the records of an earlier release.
         group: the column that decided the sides of its rows; empty where each row decided for itself.
+        trusted: types that its model may hold beside ours, as the configuration named them when it was trained.
     """
 
     model: str
@@ -182,6 +183,7 @@ class ModelVersion:
     model_sha256: str = ""
     lineage: Lineage | None = None
     group: str = ""
+    trusted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +234,8 @@ class Trainer(Protocol):
 
     An instance is made with the parameters of its table in the configuration; a frozen dataclass is the
     natural form. `trainers.checks.check_trainer` tells whether the contract is kept. With `uses_joblib = True` in
-    its class, `fit` runs inside joblib's Dask backend where the configuration names a scheduler.
+    its class, `fit` runs inside joblib's Dask backend where the configuration names a scheduler. What it has to say
+    after a fit may stand in an attribute `notes`, one sentence each: it goes with the result.
     """
 
     @property

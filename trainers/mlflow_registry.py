@@ -131,7 +131,7 @@ class MlflowRegistry:
                     f"the files of {name} ({version.model_uri}) are not those that were registered: "
                     "restore them from a backup, or roll back to another version"
                 )
-            return load(copy / _MODEL_FILE, self._trusted)
+            return load(copy / _MODEL_FILE, (*self._trusted, *version.trusted))
 
     def set_alias(self, model: str, alias: str, version: int) -> None:
         """Point the alias at the version."""

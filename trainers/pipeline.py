@@ -100,7 +100,7 @@ def train(
     about: dict[str, Any] = {"spec": spec, "gate": gate, "trainer": trainer, "origin": origin, "mix": mix}
     lineage = lineage_of("train", data, base_files, new_files, **about)
     counted = counted_rows(data.duplicates, data.conflicts) + tuple(map(str, data.ledger[:_LISTED]))
-    remarks = data.notes + counted + _mix_note(job, data)
+    remarks = data.notes + _said(trainer) + counted + _mix_note(job, data)
     broken = breaches(evaluations, gate)
     card = Card(model, trainer.name, lineage, data.schema, evaluations, reasons=broken, notes=remarks)
     version = _register(job, data, estimator, _named("challenger", evaluations), said, card)
@@ -156,7 +156,7 @@ def retrain(
     about: dict[str, Any] = {"spec": spec, "gate": gate, "trainer": trainer, "origin": origin, "mix": mix}
     lineage = lineage_of("retrain", data, champion.data, new_files, **about, parent=champion.version)
     drawn = partial(matrix_files, cells=cells, champion=f"v{champion.version}")
-    notes = data.notes + _mix_note(job, data)
+    notes = data.notes + _said(trainer) + _mix_note(job, data)
     remarks = notes + counted_rows(data.duplicates, data.conflicts)
     card = Card(
         job.model, trainer.name, lineage, data.schema, after, before, recommendation, tuple(reasons), remarks
@@ -234,6 +234,11 @@ def _fit(trainer: Trainer, data: TrainingData, mix: Mix, progress: Progress) -> 
         raise
     except Exception as error:  # a plug-in's error becomes one clear line; the cause is kept
         raise TrainingError(f"the trainer {trainer.name} failed: {type(error).__name__}: {error}") from error
+
+
+def _said(trainer: Trainer) -> tuple[str, ...]:
+    """What a trainer remarks of its last fit, if it does."""
+    return tuple(str(note) for note in getattr(trainer, "notes", ()))
 
 
 def _evaluate(
@@ -340,6 +345,7 @@ def _register(
         baseline_sha256=sha256_file(file),
         model_path=str(folder.model_file),
         model_sha256=sha256_file(folder.model_file),
+        trusted=tuple(getattr(job.trainer, "trusted", ())),
         data=data.files,
         evaluations=card.evaluations,
         trainer=job.trainer.name,

@@ -24,19 +24,19 @@ def champion(version: ModelVersion) -> Champion | None:
     if not version.model_path:
         return None
     who = f"version {version.version} of {version.model}"
-    estimator = _estimator(version.model_path, version.model_sha256, who)
+    estimator = _estimator(version.model_path, version.model_sha256, who, version.trusted)
     return lambda rows: predicted(estimator, rows, who)
 
 
 @lru_cache(maxsize=_LOADED)
-def _estimator(path: str, sha256: str, who: str) -> Any:
-    from trainers.model_file import load
+def _estimator(path: str, sha256: str, who: str, trusted: tuple[str, ...]) -> Any:
+    from trainers.model_file import TRUSTED, load
 
     if not Path(path).is_file():
         raise TrainingError(f"{who} has no model file at {path} any more")
     if sha256_file(path) != sha256:
         raise TrainingError(f"the model file of {who} at {path} has changed since training")
-    return load(Path(path))
+    return load(Path(path), (*TRUSTED, *trusted))
 
 
 def predicted(estimator: Any, features: Any, who: str) -> tuple[np.ndarray, np.ndarray]:

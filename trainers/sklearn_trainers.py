@@ -92,13 +92,15 @@ class HistGradientBoosting:
         from sklearn.ensemble import HistGradientBoostingClassifier
         from sklearn.pipeline import Pipeline
 
-        numbers, categories = _usable(features, categorical)
+        numbers, categories = usable_columns(features, categorical)
         codes = list(range(len(numbers), len(numbers) + len(categories)))
         # No early stopping: it would hold rows back, and then more rows could make a worse model.
         model = HistGradientBoostingClassifier(
             **self.params(), early_stopping=False, categorical_features=codes or None
         )
-        return Pipeline([("prepare", _columns(numbers, categories)), ("model", model)]).fit(features, labels)
+        return Pipeline([("prepare", with_codes(numbers, categories)), ("model", model)]).fit(
+            features, labels
+        )
 
 
 @dataclass(frozen=True)
@@ -147,8 +149,8 @@ class RandomForest:
         if not isinstance(self.max_features, str):
             options["max_features"] = float(self.max_features)  # the whole number 1 would mean one feature
         forest = RandomForestClassifier(**options, n_jobs=-1)
-        numbers, categories = _usable(features, categorical)
-        pipeline = Pipeline([("prepare", _columns(numbers, categories)), ("model", forest)]).fit(
+        numbers, categories = usable_columns(features, categorical)
+        pipeline = Pipeline([("prepare", with_codes(numbers, categories)), ("model", forest)]).fit(
             features, labels
         )
         # Several threads add up the trees' votes in any order, which changes the last bit of a probability.
@@ -188,26 +190,14 @@ class LogisticRegression:
 
     def fit(self, features: pd.DataFrame, labels: np.ndarray, categorical: tuple[str, ...]) -> Any:
         """A fitted pipeline; see `trainers.base.Trainer.fit`."""
-        from sklearn.compose import ColumnTransformer
-        from sklearn.impute import SimpleImputer
         from sklearn.linear_model import LogisticRegression as Linear
         from sklearn.pipeline import Pipeline
-        from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-        numbers, categories = _usable(features, categorical)
-        scaled = [
-            *_finite(),
-            ("impute", SimpleImputer(strategy="median", add_indicator=True)),
-            ("scale", StandardScaler()),
-        ]
-        one_hot = OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=_MOST_INDICATORS)
-        prepare = ColumnTransformer(
-            [("numbers", Pipeline(scaled), numbers), ("categories", one_hot, categories)]
-        )
+        prepare = with_indicators(*usable_columns(features, categorical), sparse=True)
         return Pipeline([("prepare", prepare), ("model", Linear(**self.params()))]).fit(features, labels)
 
 
-def _usable(features: pd.DataFrame, categorical: tuple[str, ...]) -> tuple[list[str], list[str]]:
+def usable_columns(features: pd.DataFrame, categorical: tuple[str, ...]) -> tuple[list[str], list[str]]:
     """Columns of numbers and of categories that hold any value; from an empty one nothing can be learned."""
     numbers = [
         n for n in features.columns if n not in categorical and np.isfinite(features[n].to_numpy(float)).any()
@@ -216,7 +206,7 @@ def _usable(features: pd.DataFrame, categorical: tuple[str, ...]) -> tuple[list[
     return numbers, categories
 
 
-def _columns(numbers: list[str], categories: list[str]) -> Any:
+def with_codes(numbers: list[str], categories: list[str]) -> Any:
     """For trees: finite numbers, and categories as small codes; missing and unseen are NaN."""
     from sklearn.compose import ColumnTransformer
     from sklearn.pipeline import Pipeline
@@ -229,6 +219,24 @@ def _columns(numbers: list[str], categories: list[str]) -> Any:
         max_categories=_MOST_CATEGORIES,
     )
     return ColumnTransformer([("numbers", Pipeline(_finite()), numbers), ("categories", codes, categories)])
+
+
+def with_indicators(numbers: list[str], categories: list[str], *, sparse: bool = False) -> Any:
+    """For the rest: standardised numbers without gaps, with a column that says so, and one column a category."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    scaled = [
+        *_finite(),
+        ("impute", SimpleImputer(strategy="median", add_indicator=True)),
+        ("scale", StandardScaler()),
+    ]
+    one_hot = OneHotEncoder(
+        handle_unknown="infrequent_if_exist", max_categories=_MOST_INDICATORS, sparse_output=sparse
+    )
+    return ColumnTransformer([("numbers", Pipeline(scaled), numbers), ("categories", one_hot, categories)])
 
 
 def _finite() -> list[tuple[str, Any]]:

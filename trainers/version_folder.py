@@ -28,11 +28,12 @@ MODEL_FILE = "model.skops"  # a copy: checks ask the model, and must not need th
 def forget(home: Path, model: str, version: int, baselines: Location | None = None) -> None:
     """Remove the files of a version that was taken back after its training had died."""
     models = Path(home).absolute() / "models" / model
+    kept = None if baselines is None else baselines / model / f"v{version}" / BASELINE_FILE
     for folder in (models / f"v{version}", *models.glob(f".v{version}-*")):
+        with suppress(OSError, DataError):  # nothing refers to it any more
+            if kept is not None and kept.read_bytes() == (folder / BASELINE_FILE).read_bytes():
+                kept.unlink()  # ours, and not what lay there before
         shutil.rmtree(folder, ignore_errors=True)
-    if baselines is not None:
-        with suppress(OSError, DataError):
-            (baselines / model / f"v{version}" / BASELINE_FILE).unlink()
 
 
 class VersionFolder:

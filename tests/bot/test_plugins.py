@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from bot.config import ConfigError, load
-from bot.plugins import DETECTORS, TRAINERS, PluginError, describe, known, load_detector, load_trainer
+from bot.plugins import DETECTORS, TRAINERS, PluginError, describe, known, load_detector
+from bot.trainer_options import load_trainer
 from detectors.ks import KS
 
 SHIFT = '''

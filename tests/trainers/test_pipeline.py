@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,16 @@ from detectors.checking import check
 from detectors.digest import sha256_file
 from detectors.errors import DataError
 from trainers.base import Gate, LabelSpec, ModelVersion, RetrainOutcome, TrainingError, TrainOutcome
+from trainers.calibration import Calibrated
+from trainers.estimators import EstimatorTrainer, Trusting
 from trainers.lineage import Lineage
 from trainers.mlflow_registry import MlflowRegistry
 from trainers.pipeline import retrain, train
 from trainers.reproduce import reproduce
+from trainers.scoring import champion
+from trainers.search import Searched, Space
 from trainers.sklearn_trainers import HistGradientBoosting, LogisticRegression, RandomForest
+from trainers.version_folder import forget
 
 ROOT = Path(__file__).parents[2]
 REAL = ROOT.parent / "shared" / "data" / "cicids2017"
@@ -73,6 +78,55 @@ def test_baselines_may_be_kept_in_a_place_of_their_own(flows, csv, spec, registr
         train(*words, gate=Gate(), baselines=kept)
     assert in_the_way.read_bytes() == b"of another project"
     assert versions(registry) == [1]
+
+
+def test_what_was_taken_back_leaves_no_files_and_those_of_others_alone(tmp_path):
+    home, kept = tmp_path / "home", tmp_path / "kept"
+    ours = {2: home / "models" / "flows" / "v2", 3: home / "models" / "flows" / ".v3-abc"}
+    for version, folder in ours.items():
+        folder.mkdir(parents=True)
+        (folder / "baseline.npz").write_bytes(b"ours")
+        (kept / "flows" / f"v{version}").mkdir(parents=True)
+    (kept / "flows" / "v2" / "baseline.npz").write_bytes(b"ours")
+    (kept / "flows" / "v3" / "baseline.npz").write_bytes(b"of another project")
+    forget(home, "flows", 2, kept)
+    forget(home, "flows", 3, kept)
+    forget(home, "flows", 4, kept)
+    assert list((home / "models" / "flows").iterdir()) == []
+    assert [path.parent.name for path in kept.rglob("*.npz")] == ["v3"]
+
+
+def test_a_trainer_of_another_kind_goes_all_the_way(flows, csv, spec, registry, home, scans):
+    """Nearest neighbours, searched, calibrated, and with types that only the configuration trusts."""
+    from sklearn.neighbors import KNeighborsClassifier
+
+    def make(changed: Any) -> EstimatorTrainer:
+        return EstimatorTrainer("knn", KNeighborsClassifier(**changed), changed, probabilities=False)
+
+    tree = ("sklearn.neighbors._kd_tree.KDTree", "sklearn.metrics._dist_metrics.EuclideanDistance64")
+    searched = Searched(make, Space({"n_neighbors": [3, 15]}, folds=2))
+    trainer = Trusting(Calibrated(searched, "sigmoid"), tree)
+    ours = MlflowRegistry(home, trusted=tree)
+    data = csv(flows(600), "old.csv")
+    made = train("flows", [data], [], spec, trainer, ours, home, gate=Gate())
+    assert made.notes[0].startswith("search: ")
+    version = made.version
+    assert version.trusted == tree
+    assert version.trainer == "k_neighbors_classifier"
+    assert {
+        "calibrate": "sigmoid",
+        "search.trials": 3,
+        "trusted": list(tree),
+    }.items() <= version.params.items()
+    rows = flows(50, seed=5).drop(columns=["id", "label"]).astype({"proto": float})
+    expected = registry.load(version).predict_proba(rows)[:, 1]  # a registry that trusts none by itself
+    scorer = champion(version)
+    assert (scorer(rows)[1] == expected).all()
+    with pytest.raises(TrainingError, match="types that are not trusted"):
+        registry.load(replace(version, trusted=()))
+    outcome = retrain(version, [scans], spec, trainer, ours, home, gate=Gate())
+    assert outcome.notes[-1].startswith("search: ")
+    assert TypeAdapter(RetrainOutcome).validate_python(asdict(outcome)) == outcome
 
 
 def test_the_first_version_has_model_baseline_and_run(first, registry, home, flows):

@@ -1,0 +1,192 @@
+"""A search for better parameters within a budget of time, on the training rows alone: no hold-out is ever looked at."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trainers.base import Trainer, TrainingError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Clock = Callable[[], float]
+Candidate = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers from `low` to `high`, both included; whole ones where both are whole; `log` draws their logarithm."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.low < self.high or (self.log and self.low <= 0):
+            raise ValueError(
+                f"low ({self.low}) has to be below high ({self.high}), and above 0 with log = true"
+            )
+
+    def draw(self, rng: np.random.Generator) -> float | int:
+        if self.log:
+            drawn = math.exp(rng.uniform(math.log(self.low), math.log(self.high)))
+        elif self._whole:
+            return int(rng.integers(int(self.low), int(self.high) + 1))
+        else:
+            drawn = rng.uniform(self.low, self.high)
+        return round(drawn) if self._whole else float(drawn)
+
+    @property
+    def _whole(self) -> bool:
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+
+@dataclass(frozen=True)
+class Space:
+    """What is searched, and for how long.
+
+    Attributes:
+        parameters: by name, the values to try or a `Range`.
+        budget: seconds; the configured parameters are measured in any case.
+        trials: how many, the configured parameters included; where lists alone are given and all their combinations
+            are fewer, those.
+        folds: of the stratified cross-validation.
+        metric: a scorer of scikit-learn; more is better.
+    """
+
+    parameters: Mapping[str, Sequence[Any] | Range]
+    budget: float = 600.0
+    trials: int = 20
+    folds: int = 3
+    metric: str = "roc_auc"
+
+    def candidates(self, seed: int) -> list[Candidate]:
+        """What is tried, in order: nothing changed first; equal seeds give equal candidates."""
+        rng = np.random.default_rng(seed)
+        lists = {name: list(c) for name, c in self.parameters.items() if not isinstance(c, Range)}
+        if len(lists) == len(self.parameters) and math.prod(map(len, lists.values())) < self.trials:
+            grid = itertools.product(*lists.values())
+            return [{}, *(dict(zip(lists, values, strict=True)) for values in grid)]
+        return [{}, *(self._drawn(rng) for _ in range(self.trials - 1))]
+
+    def _drawn(self, rng: np.random.Generator) -> Candidate:
+        return {
+            name: choice.draw(rng) if isinstance(choice, Range) else choice[int(rng.integers(len(choice)))]
+            for name, choice in self.parameters.items()
+        }
+
+
+@dataclass
+class Searched:
+    """A trainer that first looks for the best of many, then fits that one on all rows.
+
+    Parameters:
+        make: a trainer with some parameters replaced; `{}` gives the configured one.
+        space: what is searched;  seed: of the draws and the folds.
+    """
+
+    make: Callable[[Mapping[str, Any]], Trainer]
+    space: Space
+    seed: int = 0
+    clock: Clock = time.monotonic
+    notes: tuple[str, ...] = ()
+    _best: Trainer = field(init=False)
+    _told: dict[str, Any] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._best = self.make({})
+
+    @property
+    def name(self) -> str:
+        return self._best.name
+
+    @property
+    def uses_joblib(self) -> bool:
+        return bool(getattr(self._best, "uses_joblib", False))
+
+    def params(self) -> Mapping[str, Any]:
+        """Those of the winner, and what was searched; before the search, the configured ones."""
+        return {**self._best.params(), **self._told}
+
+    def fit(self, features: pd.DataFrame, labels: np.ndarray, categorical: tuple[str, ...]) -> Any:
+        """The winner, fitted on all rows; see `trainers.base.Trainer.fit`."""
+        candidates = self.space.candidates(self.seed)
+        scores = self._measured(candidates, features, labels, categorical)
+        won = int(np.argmax(scores))  # the first of equals: the configured ones, where nothing is better
+        self._best = self.make(candidates[won])
+        self._tell(candidates, scores, won)
+        return self._best.fit(features, labels, categorical)
+
+    def _measured(
+        self,
+        candidates: list[Candidate],
+        features: pd.DataFrame,
+        labels: np.ndarray,
+        categorical: tuple[str, ...],
+    ) -> list[float]:
+        """The score of each that there was time for, at least of the first."""
+        deadline = self.clock() + self.space.budget
+        scores: list[float] = []
+        for candidate in candidates:
+            late = deadline if scores else math.inf
+            score = self._score(candidate, features, labels, categorical, late)
+            if score is None:
+                break
+            scores.append(score)
+        return scores
+
+    def _score(
+        self,
+        candidate: Candidate,
+        features: pd.DataFrame,
+        labels: np.ndarray,
+        categorical: tuple[str, ...],
+        deadline: float,
+    ) -> float | None:
+        """The mean over the folds; None where the time is over before the last one."""
+        from sklearn.metrics import get_scorer
+        from sklearn.model_selection import StratifiedKFold
+
+        scorer, found = get_scorer(self.space.metric), []
+        folds = StratifiedKFold(self.space.folds, shuffle=True, random_state=self.seed)
+        for inside, outside in folds.split(features, labels):
+            if self.clock() >= deadline:
+                return None
+            try:
+                model = self.make(candidate).fit(features.iloc[inside], labels[inside], categorical)
+                found.append(float(scorer(model, features.iloc[outside], labels[outside])))
+            except Exception as error:
+                raise TrainingError(
+                    f"the search failed at {_listed(candidate)}: {type(error).__name__}: {error}"
+                ) from error
+        return float(np.mean(found))
+
+    def _tell(self, candidates: list[Candidate], scores: list[float], won: int) -> None:
+        done, planned, metric = len(scores), len(candidates), self.space.metric
+        self._told = {
+            "search.trials": done, "search.planned": planned, "search.metric": metric,
+            "search.folds": self.space.folds, "search.score": scores[won],
+        }  # fmt: skip
+        said = f"search: {_listed(candidates[won])} won {done} trials by {metric}, {scores[won]:.4f}"
+        if won:
+            said += f" against {scores[0]:.4f} of the configured parameters"
+        notes = [said]
+        if done < planned:
+            notes.append(
+                f"the search ended early: its budget of {self.space.budget:g} s was enough for {done} of {planned} "
+                "trials, so another run may find others"
+            )
+        self.notes = tuple(notes)
+
+
+def _listed(candidate: Candidate) -> str:
+    return (
+        ", ".join(f"{name} = {value!r}" for name, value in candidate.items()) or "the configured parameters"
+    )
