@@ -37,7 +37,7 @@ def lineage(context: click.Context, version: int, model_name: str | None, as_jso
     """Tell where a trained VERSION comes from: code, data, configuration, environment, approval, and its descent."""
     from bot.lineage import as_dict, lineage_text, read
 
-    application = application_of(context)
+    application = application_of(context, plugins=False)
     descent = read(application.store, chosen_model(application, model_name).name, version)
     if as_json:
         print_json(as_dict(descent))

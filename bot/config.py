@@ -32,7 +32,6 @@ from pydantic import (
 
 from bot.plugins import PluginError, load_detector
 from bot.times import interval_or_cron, parse_duration
-from bot.trainer_options import load_trainer
 from detectors.base import AnyDetector
 from detectors.errors import DataError
 from detectors.location import Location, is_url, location
@@ -423,6 +422,8 @@ class Config(_Section):
 
 
 def _make_trainer(section: dict[str, Any]) -> Trainer:
+    from bot.trainer_options import load_trainer  # late: a status makes none, and this loads NumPy
+
     params = {k: v for k, v in section.items() if k != "use"}
     return load_trainer(section.get("use", "hist_gradient_boosting"), params)
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Literal
 
 from detectors.metrics import Metrics
-from detectors.performance import evaluate
+
+if TYPE_CHECKING:
+    import numpy as np  # at run time late: a status reads what is stored of a judgement, and loads no NumPy
 
 LEVEL = 0.95
 RESAMPLES = 4_000
@@ -125,6 +125,10 @@ def compare(
         champion / challenger: what each predicts, shape (rows,).
         files: where the rows come from.
     """
+    import numpy as np
+
+    from detectors.performance import evaluate
+
     before, after = evaluate(truth, champion), evaluate(truth, challenger)
     right = (champion == truth).astype(int) + 2 * (
         challenger == truth
@@ -147,6 +151,8 @@ def _differences(tables: Mapping[int, np.ndarray], before: Metrics, after: Metri
     would give an interval of no width, as if five rows could rule out any loss. The classes are drawn along:
     how many attacks there are among new rows is chance too, and held fixed the interval of accuracy is too narrow.
     """
+    import numpy as np
+
     counts = np.concatenate([table + _PSEUDO * bool(table.any()) for table in (tables[0], tables[1])])
     rng = np.random.default_rng(_SEED)
     drawn = rng.multinomial(before.rows, counts / counts.sum(), size=RESAMPLES)
@@ -167,6 +173,8 @@ def _differences(tables: Mapping[int, np.ndarray], before: Metrics, after: Metri
 
 def _metrics(negatives: np.ndarray, positives: np.ndarray, column: int) -> dict[str, np.ndarray]:
     """Metric -> its value in each resample, NaN where it has none, of the model whose own column that is."""
+    import numpy as np
+
     tn, tp = (rows[:, column] + rows[:, 3] for rows in (negatives, positives))
     fp = negatives.sum(axis=1) - tn
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -191,6 +199,8 @@ def matrix(
         truth / champion / challenger / eras: by hold-out ("old", "new"), each of shape (rows,).
         files: names of the files of each era.
     """
+    import numpy as np
+
     cells = []
     for side in ("old", "new"):
         if side not in truth or not len(truth[side]):

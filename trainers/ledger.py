@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np  # at run time late: a status reads what is stored of it, and loads no NumPy
 
 SHOWN = 3  # row numbers of a finding
 
@@ -62,6 +63,8 @@ def findings(
         identities: hash of the whole row;  exact: of its features;  labels: 0 or 1.
         copies / conflicts: masks of the rows that were dropped, and of those that contradict another.
     """
+    import numpy as np
+
     found: list[Finding] = []
     if copies.any():
         at = np.flatnonzero(copies)
@@ -80,6 +83,8 @@ def findings(
 
 def _first(keys: np.ndarray) -> np.ndarray:
     """For each row the place of the first with the same key."""
+    import numpy as np
+
     _, first, row_of = np.unique(keys, return_index=True, return_inverse=True)
     return np.asarray(first[row_of])
 
@@ -92,6 +97,8 @@ def _paired(
     other: np.ndarray,
 ) -> list[Finding]:
     """One finding for each pair of files."""
+    import numpy as np
+
     starts = np.searchsorted(origin, np.arange(len(names)))
     found = []
     for mine, theirs in sorted(set(zip(origin[at].tolist(), origin[other].tolist(), strict=True))):

@@ -6,9 +6,10 @@ The hold-outs and the baseline are of all rows, whatever is drawn.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np  # at run time late: a status reads what is configured, and loads no NumPy
 
 _SEED = 0
 
@@ -48,6 +49,8 @@ def draw(mix: Mix, eras: np.ndarray, labels: np.ndarray) -> np.ndarray:
         eras: of each training row, shape (rows,); the newest is the new data.
         labels: its class, shape (rows,).
     """
+    import numpy as np
+
     if mix.use == "all" or not len(eras):
         return np.arange(len(eras))
     rng = np.random.default_rng(_SEED)
@@ -77,12 +80,16 @@ def _share(mix: Mix, age: int, eras: np.ndarray) -> float:
 
 def _exactly(rng: np.random.Generator, rows: np.ndarray, number: int) -> np.ndarray:
     """So many of the rows, each as often as any other, give or take one."""
+    import numpy as np
+
     times, rest = divmod(number, len(rows))
     return np.concatenate([np.tile(rows, times), rng.choice(rows, rest, replace=False)])
 
 
 def told(mix: Mix, places: np.ndarray, eras: np.ndarray) -> str:
     """What was drawn, one sentence; empty where every row is used."""
+    import numpy as np
+
     if mix.use == "all":
         return ""
     parts = [
