@@ -14,6 +14,7 @@ from bot.config import Config, ModelSection
 from bot.engine import on_cluster
 from bot.lineage import origin_of
 from bot.times import utc_now
+from bot.tracking import of_move
 from detectors.errors import DataError
 from detectors.location import Location, location
 from state.records import Batch, Promotion, Retrain, StateError
@@ -230,6 +231,11 @@ class Retraining:
         said = {"promote": "promoted", "roll_back": "rolled_back"}
         with self.store.together():
             done = self.store.finish_promotion(promotion.id, self.now())
+            if done.kind != "train":  # whose run says who asked for it
+                why = next(
+                    (w for m, w in self.store.promotions_of(done.model, done.version) if m.id == done.id), ""
+                )
+                self.store.queue_run("move", done.model, str(done.version), of_move(done, why), done.at)
             if done.retrain_id is not None and done.kind in said:
                 self._say(said[done.kind], self.store.retrain(done.retrain_id))
         return done

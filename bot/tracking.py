@@ -20,7 +20,7 @@ from bot.config import Config
 from bot.times import utc_now
 from detectors.report import DriftReport
 from state.lock import LockedError, OwnerLock
-from state.records import Batch, PerformanceRecord, ToLog, TrackingRun
+from state.records import Batch, PerformanceRecord, Promotion, ToLog, TrackingRun
 from state.store import Store
 from trainers.base import DataFile, ModelRegistry, TrainingError
 
@@ -106,6 +106,17 @@ def of_performance(
             "tags": {"driftcatcher.case": record.case},
         }
     return payload
+
+
+def of_move(move: Promotion, why: str) -> dict[str, Any]:
+    """Who moved the champion, when and why: tags of the versions it is about."""
+    said = f"by {move.by} at {move.at:%Y-%m-%d %H:%M} UTC" + (f": {why}" if why else "")
+    if move.kind != "roll_back":
+        return {"key": f"move {move.id}", "tags": {str(move.version): {"driftcatcher.promoted": said}}}
+    tags = {str(move.version): {"driftcatcher.restored": said}}
+    if move.previous is not None:
+        tags[str(move.previous)] = {"driftcatcher.rolled_back": said}
+    return {"key": f"move {move.id}", "tags": tags}
 
 
 def _numbers(values: Mapping[str, float | None]) -> dict[str, float]:
@@ -197,6 +208,10 @@ class Flusher:
         return logged, error
 
     def _log(self, entry: ToLog) -> None:
+        if entry.kind == "move":
+            self._to_store().tag_versions(entry.model, entry.payload["tags"])
+            self.store.logged(entry.id)
+            return
         place = place_of(self.config)
         known = self.store.tracking_run(place, entry.model, entry.version)
         told = self._to_mlflow(entry, known)
@@ -209,6 +224,10 @@ class Flusher:
             self.store.logged(entry.id)
 
     def _to_mlflow(self, entry: ToLog, known: TrackingRun | None) -> Logged:
+        made = self._entry(entry)
+        return self._to_store().log(made, None if known is None else known.run_id, again=entry.attempts > 0)
+
+    def _to_store(self) -> Tracking:
         from trainers.mlflow_registry import MlflowRegistry
         from trainers.tracking import Tracking
 
@@ -217,8 +236,7 @@ class Flusher:
             if not isinstance(registry, MlflowRegistry):
                 raise TrainingError(f"{type(registry).__name__} keeps no checks")
             self._tracking = Tracking(registry)
-        made = self._entry(entry)
-        return self._tracking.log(made, None if known is None else known.run_id, again=entry.attempts > 0)
+        return self._tracking
 
     def _entry(self, entry: ToLog) -> Entry:
         from trainers.tracking import Entry
