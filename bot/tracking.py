@@ -134,9 +134,16 @@ def place_of(config: Config) -> str:
 
 
 def unreachable(uri: str) -> str:
-    """Why a tracking server takes no connection; empty where it does, or where the store is no server."""
+    """Why a tracking server takes no connection; empty where it does, or where that cannot be told from here.
+
+    It cannot of a store that is no server, and of one that is reached by a proxy.
+    """
+    from urllib.request import getproxies, proxy_bypass  # late: brings half of the network along
+
     parts = urlsplit(uri)
     if parts.scheme not in ("http", "https") or not parts.hostname:
+        return ""
+    if parts.scheme in getproxies() and not proxy_bypass(parts.hostname):
         return ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
@@ -181,7 +188,9 @@ class Flusher:
         try:
             lock.acquire()
         except LockedError:
-            return Flushed(waiting=len(entries), error="another process logs them at this moment")
+            return Flushed(
+                waiting=self.store.waiting_to_log(), error="another process logs them at this moment"
+            )
         try:
             logged, error = self._flush(self.store.to_log(None if all_now else self.now(), limit), stop)
         finally:

@@ -126,7 +126,7 @@ class Tracking:
             run_id = str(found[0].info.run_id) if found else None
         if run_id is None:
             tags = {KIND: "monitoring", _VERSION: entry.version, "driftcatcher.model": entry.model}
-            name = f"monitoring v{entry.version}"
+            name = f"monitoring v{entry.version}" if entry.version.isdecimal() else "monitoring"
             run_id = _create(client, experiment, name, entry.at, {**tags, "mlflow.note.content": _ABOUT})
             others = f"tags.`{KIND}` = 'monitoring' and attributes.status = 'RUNNING'"
             for other in client.search_runs([experiment], others):
