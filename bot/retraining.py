@@ -15,6 +15,7 @@ from bot.engine import on_cluster
 from bot.lineage import origin_of
 from bot.serving import NotHandedOver, hand_over
 from bot.times import utc_now
+from bot.tracking import of_move
 from detectors.digest import sha256_file
 from detectors.errors import DataError
 from detectors.location import Location, location
@@ -254,6 +255,11 @@ class Retraining:
             done = self.store.finish_promotion(promotion.id, self.now())
             for kind in self._serving(promotion.model).kinds:
                 self.store.leave(promotion.model, kind, self.now())
+            if done.kind != "train":  # whose run says who asked for it
+                why = next(
+                    (w for m, w in self.store.promotions_of(done.model, done.version) if m.id == done.id), ""
+                )
+                self.store.queue_run("move", done.model, str(done.version), of_move(done, why), done.at)
             if done.retrain_id is not None and done.kind in said:
                 self._say(said[done.kind], self.store.retrain(done.retrain_id))
         for end in self.store.to_hand_over(promotion.model):

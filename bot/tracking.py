@@ -20,7 +20,7 @@ from bot.config import Config
 from bot.times import utc_now
 from detectors.report import DriftReport
 from state.lock import LockedError, OwnerLock
-from state.records import Batch, PerformanceRecord, ToLog, TrackingRun
+from state.records import Batch, PerformanceRecord, Promotion, ToLog, TrackingRun
 from state.store import Store
 from trainers.base import DataFile, ModelRegistry, TrainingError
 
@@ -108,6 +108,17 @@ def of_performance(
     return payload
 
 
+def of_move(move: Promotion, why: str) -> dict[str, Any]:
+    """Who moved the champion, when and why: tags of the versions it is about."""
+    said = f"by {move.by} at {move.at:%Y-%m-%d %H:%M} UTC" + (f": {why}" if why else "")
+    if move.kind != "roll_back":
+        return {"key": f"move {move.id}", "tags": {str(move.version): {"driftcatcher.promoted": said}}}
+    tags = {str(move.version): {"driftcatcher.restored": said}}
+    if move.previous is not None:
+        tags[str(move.previous)] = {"driftcatcher.rolled_back": said}
+    return {"key": f"move {move.id}", "tags": tags}
+
+
 def _numbers(values: Mapping[str, float | None]) -> dict[str, float]:
     """Those that are numbers: JSON has no NaN."""
     return {
@@ -123,9 +134,16 @@ def place_of(config: Config) -> str:
 
 
 def unreachable(uri: str) -> str:
-    """Why a tracking server takes no connection; empty where it does, or where the store is no server."""
+    """Why a tracking server takes no connection; empty where it does, or where that cannot be told from here.
+
+    It cannot of a store that is no server, and of one that is reached by a proxy.
+    """
+    from urllib.request import getproxies, proxy_bypass  # late: brings half of the network along
+
     parts = urlsplit(uri)
     if parts.scheme not in ("http", "https") or not parts.hostname:
+        return ""
+    if parts.scheme in getproxies() and not proxy_bypass(parts.hostname):
         return ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
@@ -170,7 +188,9 @@ class Flusher:
         try:
             lock.acquire()
         except LockedError:
-            return Flushed(waiting=len(entries), error="another process logs them at this moment")
+            return Flushed(
+                waiting=self.store.waiting_to_log(), error="another process logs them at this moment"
+            )
         try:
             logged, error = self._flush(self.store.to_log(None if all_now else self.now(), limit), stop)
         finally:
@@ -197,6 +217,10 @@ class Flusher:
         return logged, error
 
     def _log(self, entry: ToLog) -> None:
+        if entry.kind == "move":
+            self._to_store().tag_versions(entry.model, entry.payload["tags"])
+            self.store.logged(entry.id)
+            return
         place = place_of(self.config)
         known = self.store.tracking_run(place, entry.model, entry.version)
         told = self._to_mlflow(entry, known)
@@ -209,6 +233,10 @@ class Flusher:
             self.store.logged(entry.id)
 
     def _to_mlflow(self, entry: ToLog, known: TrackingRun | None) -> Logged:
+        made = self._entry(entry)
+        return self._to_store().log(made, None if known is None else known.run_id, again=entry.attempts > 0)
+
+    def _to_store(self) -> Tracking:
         from trainers.mlflow_registry import MlflowRegistry
         from trainers.tracking import Tracking
 
@@ -217,8 +245,7 @@ class Flusher:
             if not isinstance(registry, MlflowRegistry):
                 raise TrainingError(f"{type(registry).__name__} keeps no checks")
             self._tracking = Tracking(registry)
-        made = self._entry(entry)
-        return self._tracking.log(made, None if known is None else known.run_id, again=entry.attempts > 0)
+        return self._tracking
 
     def _entry(self, entry: ToLog) -> Entry:
         from trainers.tracking import Entry

@@ -325,7 +325,7 @@ class ToLog:
     """A result that MLflow has not got yet."""
 
     id: int
-    kind: str  # check, performance
+    kind: str  # check, performance, move (of the champion)
     model: str
     version: str  # of the model, that it is about
     step: int  # the how-manieth of its kind and model

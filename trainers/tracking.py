@@ -97,6 +97,23 @@ class Tracking:
         url = self._registry.run_url
         return Logged(run_id, url(experiment, run_id), url(experiment, own) if own else "")
 
+    def tag_versions(self, model: str, tags: Mapping[str, Mapping[str, str]]) -> None:
+        """Set tags of registered versions, by number; one that somebody deleted has none to set.
+
+        Raises:
+            TrainingError: as `log` does.
+        """
+        from mlflow.exceptions import MlflowException
+
+        with self._registry.session(model) as (client, _):
+            for version, texts in tags.items():
+                for key, value in texts.items():
+                    try:
+                        client.set_model_version_tag(model, version, key, short(value))
+                    except MlflowException as error:
+                        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                            raise
+
     def _long_lived(self, client: MlflowClient, experiment: str, entry: Entry, known: str | None) -> str:
         """The run of the version: the known one, else one that is there, else a new one."""
         place = (entry.model, entry.version)
@@ -109,7 +126,7 @@ class Tracking:
             run_id = str(found[0].info.run_id) if found else None
         if run_id is None:
             tags = {KIND: "monitoring", _VERSION: entry.version, "driftcatcher.model": entry.model}
-            name = f"monitoring v{entry.version}"
+            name = f"monitoring v{entry.version}" if entry.version.isdecimal() else "monitoring"
             run_id = _create(client, experiment, name, entry.at, {**tags, "mlflow.note.content": _ABOUT})
             others = f"tags.`{KIND}` = 'monitoring' and attributes.status = 'RUNNING'"
             for other in client.search_runs([experiment], others):

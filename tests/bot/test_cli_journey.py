@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow import MlflowClient
 
 from bot.demo.traffic import IDENTIFIERS, LABEL_COLUMN
 from bot.progress import WORTH_A_BAR
@@ -122,6 +123,13 @@ def test_lineage_and_reproduction_of_a_version_that_was_retrained_promoted_and_t
         assert (again.code, again.out.count("is reproduced")) == (0, 1), again.out
         assert rows in again.out
         assert "training hist_gradient_boosting on" in again.err
+    assert "waiting for MLflow: 2" in run(folder, "status").out
+    assert run(folder, "mlflow", "--sync").out == "2 logged, 0 waiting\n"
+    uri = f"sqlite:///{folder / '.driftcatcher' / 'mlflow.db'}"
+    tags = [MlflowClient(uri, uri).get_model_version("my-model", str(version)).tags for version in (1, 2)]
+    assert tags[1]["driftcatcher.promoted"].endswith(": knows the new attacks")
+    assert tags[0]["driftcatcher.restored"] == tags[1]["driftcatcher.rolled_back"]
+    assert tags[0]["driftcatcher.restored"].endswith("UTC: only trying")
     moved = traffic.labelled.read_bytes()
     assert run(folder, "reproduce", 3).code == 3
     assert "its versions: 1, 2" in run(folder, "lineage", 3).err
@@ -218,8 +226,6 @@ def test_good_predictions_are_fine_and_degraded_ones_found_and_logged(trained, r
     assert any("accuracy 0.850 is below 0.9" in b for b in found.json["breaches"])
 
     run_id = found.json["run_url"].rsplit("/", 1)[-1]
-    from mlflow import MlflowClient
-
     logged = MlflowClient(f"sqlite:///{trained.folder / '.driftcatcher' / 'mlflow.db'}").get_run(run_id)
     assert logged.data.metrics["accuracy"] == pytest.approx(0.85)
     assert logged.data.metrics["fpr"] == pytest.approx(0.30)

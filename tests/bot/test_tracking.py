@@ -209,11 +209,15 @@ def test_a_retrain_is_a_child_of_the_run_that_asked_for_it(watched, traffic, mlf
     assert replace(job, origin=origin) == type(job).from_json(job.to_json())
 
 
-def test_only_servers_are_asked_whether_they_are_there() -> None:
+def test_only_servers_are_asked_whether_they_are_there(monkeypatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
     assert unreachable("") == unreachable("sqlite:////nowhere/mlflow.db") == unreachable("databricks") == ""
     said = unreachable(f"http://ann:secret@127.0.0.1:{free_port()}")
     assert "Connection refused" in said
     assert "secret" not in said
+    monkeypatch.setenv("http_proxy", "http://proxy:3128")
+    assert unreachable(f"http://127.0.0.1:{free_port()}") == "", "what a proxy reaches is not for us to tell"
 
 
 def test_neither_a_check_nor_the_status_loads_mlflow(watched, traffic) -> None:

@@ -153,6 +153,15 @@ def test_a_long_lived_run_that_somebody_deleted_is_begun_anew(registry):
     assert points(registry, second.run_id, "rows") == [(2, 120)]
 
 
+def test_moves_of_the_champion_are_tags_of_the_versions_that_are_still_there(registry):
+    with registry.session("flows") as (store, _):
+        store.create_registered_model("flows")
+        store.create_model_version("flows", "file:///nowhere")
+    tags = {"1": {"driftcatcher.promoted": "by ann"}, "2": {"driftcatcher.rolled_back": "by bob"}}
+    Tracking(registry).tag_versions("flows", tags)
+    assert client(registry).get_model_version("flows", "1").tags == {"driftcatcher.promoted": "by ann"}
+
+
 def test_steps_alone_make_no_run_of_their_own(registry):
     logged = Tracking(registry).log(check(1, name=""))
     assert logged.own_url == ""
