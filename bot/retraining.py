@@ -282,7 +282,7 @@ class Retraining:
             except Exception as error:  # noqa: BLE001  the registry is away, and what it raises is its own affair
                 log.warning("the registry is not brought up to date yet (%s); it is tried again", error)
                 self.store.tie_later(end.id, self.now() + PAUSE)
-                continue
+                return  # the others would wait for it as long; they are next
             if agreed and self.now() - end.since >= IN_HAND:
                 self.store.tied(end.id)
             else:
