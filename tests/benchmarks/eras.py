@@ -1,7 +1,7 @@
 """Four eras of CIC-IDS2017, over seeds: what each mix of old and new keeps, and what the gate lets through.
 
-`python -m tests.benchmarks.eras` takes a minute on an idle core, `--long` with every flow and 10 seeds a quarter of an
-hour. The data, the judgement and the gate are those of a retrain; only the registry is left out.
+`python -m tests.benchmarks.eras` takes a minute on an idle core, `--long`, with thousands of flows an attack and 10
+seeds, a quarter of an hour. The data, the judgement and the gate are those of a retrain; only the registry is left out.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def _to_block(
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--long", action="store_true", help="all rows, 10 seeds")
+    parser.add_argument("--long", action="store_true", help="more rows, 10 seeds")
     size = LONG if parser.parse_args().long else SHORT
     if not FOLDER.is_dir():
         print(f"no CIC-IDS2017 samples at {FOLDER} (or in DRIFTCATCHER_TEST_DATA)")
