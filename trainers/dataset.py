@@ -434,6 +434,11 @@ def _split(
             f"{100 * held.mean():.0f} % of the rows are held out instead of 30 %: there are only "
             f"{_different(rows, different)}, and the same one is always on the same side"
         )
+    if rows.unit == "group" and (twins := int(np.isin(rows.exact[~held], rows.exact[held]).sum())):
+        notes.append(
+            f"{twins:,} training rows have the same features as a row of another group on the hold-out side: if they "
+            "are the same rows, given again with their group changed or empty, the hold-outs say too much"
+        )
     # The model shall depend on which rows there are, not on how the files were sorted.
     order = np.lexsort((train_y, rows.exact[~held], rows.keys[~held]))
     sides: dict[Side, np.ndarray] = {"old": held & ~rows.new}

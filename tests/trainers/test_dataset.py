@@ -63,6 +63,18 @@ def test_rows_that_were_drawn_with_unequal_chances_are_said_to_be(flows, csv, sp
     assert not any(name.startswith("dc_") for name in data.train_x)
 
 
+def test_rows_given_again_with_another_group_are_said_to_be_on_both_sides(flows, csv, spec):
+    hosts = [f"h{n % 40}" for n in range(300)]
+    base = flows(300).assign(host=hosts)
+    grouped = replace(spec, group="host")
+    once = csv(base, "once.csv")
+    assert not any("another group" in note for note in build([once], [], grouped).notes)
+    again = csv(base.assign(host=[f"srv-{host}" for host in hosts]), "again.csv")
+    assert any(
+        "of another group on the hold-out side" in note for note in build([once], [again], grouped).notes
+    )
+
+
 def test_a_row_belongs_to_the_era_of_the_file_that_first_held_it(flows, csv, spec):
     base, scans = csv(flows(300), "base.csv"), csv(flows(200, ("scan",), seed=1), "scans.csv")
     first = build([base], [scans], spec)
