@@ -11,20 +11,23 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bot.config import Config, ModelSection
 from bot.jobs import RetrainJob, trainer_of
+from bot.times import parse_duration
 from detectors.errors import DataError
 from state.records import Trained
 from state.store import Store
-from trainers.base import DataFile, Progress, TrainingError, quiet
+from trainers.base import DataFile, LabelSpec, Progress, TrainingError, quiet
 from trainers.expectation import expect
 from trainers.judgement import Expectation
+from trainers.mixing import Mix
 
 if TYPE_CHECKING:
     from detectors.track_record import Champion
@@ -52,16 +55,36 @@ def job_of(config: Config, model: ModelSection, champion: Trained, files: Sequen
 
 
 def estimate(job: RetrainJob, progress: Progress = quiet) -> Expectation:
-    """Do it in this process."""
-    return expect(
+    """Do it in this process. A search is left out of the quick fits, which have no time for it, and adds its budget."""
+    search = job.trainer.get("search")
+    quick = replace(job, trainer={k: v for k, v in job.trainer.items() if k != "search"})
+    found = expect(
         job.champion,
         _current(job),
         list(job.files),
         job.spec,
-        trainer_of(job),
+        trainer_of(quick),
         mix=job.mix,
         progress=progress,
     )
+    more = parse_duration(search.get("budget", "10m")).total_seconds() if search else 0.0
+    settings = _settings(job.trainer, job.mix, job.spec)
+    return replace(found, seconds=found.seconds + more, settings=settings)
+
+
+def _settings(trainer: Mapping[str, Any], mix: Mix, spec: LabelSpec) -> str:
+    """A digest of what an estimate depends on beside champion and files."""
+    said = json.dumps([dict(trainer), asdict(mix), asdict(spec)], sort_keys=True, default=str)
+    return sha256(said.encode()).hexdigest()[:16]
+
+
+def kept(
+    store: Store, model: ModelSection, champion: Trained, files: Sequence[DataFile]
+) -> Expectation | None:
+    """The estimate that is known, if it was made with the trainer, mix and labels that are configured now."""
+    known = store.expectation(model.name, champion.record.version, files)
+    now = _settings(model.trainer, model.mixing(), model.label_spec())
+    return known if known is not None and known.settings == now else None
 
 
 def _current(job: RetrainJob) -> Champion:
@@ -125,7 +148,7 @@ def kept_or_made(
     """The estimate that is known, or a new one, which is kept; one is made at a time."""
     version = champion.record.version
     with _one_at_a_time:
-        known = store.expectation(model.name, version, files)
+        known = kept(store, model, champion, files)
         if known is None:
             known = in_child(job_of(config, model, champion, files))
             store.keep_expectation(model.name, version, files, known, now())

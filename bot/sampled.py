@@ -70,5 +70,7 @@ def measured_sample(returned: Returned, version: Trained, spec: LabelSpec) -> Sa
         raise DataError("sample", str(error)) from error
     count = len(frame)
     rows = LabelledPredictions(truth, predicted, probability, (), frame, JoinCounts(count, count))
-    measured = evaluate_weighted(truth, predicted, probability, returned.weight)
+    # Those that came back stand for those that did not, too: else they would seem a larger part of the batch.
+    weight = returned.weight * (sample.rows / count)
+    measured = evaluate_weighted(truth, predicted, probability, weight)
     return Sampled(sample, rows, measured, version, tuple(notes))

@@ -124,8 +124,9 @@ def rate(hit: np.ndarray, of: np.ndarray, weight: np.ndarray) -> Rate | None:
         return None
     w = weight * of
     total = w.sum()
-    value = float(w[hit].sum() / total)
-    rows = int(of.sum())
+    # exactly 0 or 1 where all rows agree: sums in another order differ in the last bit
+    hits, rows = int((hit & of).sum()), int(of.sum())
+    value = hits / rows if hits in (0, rows) else float(w[hit].sum() / total)
     if (weight <= 1.0).all():  # the whole batch is labelled: nothing is estimated
         return Rate(value, rows, float(rows), Interval(value, value, "Korn-Graubard"))
     known = total * total / (w * w).sum()  # Kish's: where no variance is to be seen

@@ -75,6 +75,8 @@ class Promotions:
             versions.crown(self._db, promotion.model, promotion.version)
             if promotion.retrain_id is not None and promotion.kind != "train":
                 _settle(self._db, promotion, promotion.retrain_id, now)
+            if promotion.kind == "roll_back":
+                _in_use_again(self._db, promotion, now)
             subject = f"version {promotion.version}"
             replaces = "" if promotion.previous is None else f"replaces version {promotion.previous}"
             reason = self._db.value("SELECT why FROM promotions WHERE id = ?", promotion_id)
@@ -195,6 +197,14 @@ def _settle(db: Database, promotion: Promotion, retrain_id: int, now: datetime) 
     elif "resolved" in INCIDENT_TRANSITIONS[incidents.load(db, incident_id).state]:
         # else it is closed, or a newer retrain of it is under way
         incidents.move(db, incident_id, "resolved", promotion.by, now)
+
+
+def _in_use_again(db: Database, promotion: Promotion, now: datetime) -> None:
+    """A version that was rolled back itself and is returned to is promoted again: it can be rolled back once more."""
+    retrain_id = retrains.of_version(db, promotion.model, promotion.version)
+    if retrain_id is not None and retrains.load(db, retrain_id).state == "rolled_back":
+        retrains.decide(db, retrain_id, "promoted", promotion.by, now)
+        db.change("UPDATE retrains SET back_to = NULL WHERE id = ?", retrain_id)
 
 
 def _load(db: Database, promotion_id: int) -> Promotion:

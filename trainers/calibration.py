@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from trainers.base import Trainer
 from trainers.estimators import one_thread
+from trainers.folds import folds
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,11 +49,10 @@ class Calibrated:
         """A fitted and calibrated model; see `trainers.base.Trainer.fit`."""
         from sklearn.base import clone
         from sklearn.calibration import CalibratedClassifierCV
-        from sklearn.model_selection import StratifiedKFold
 
         fitted = self.trainer.fit(features, labels, categorical)
-        folds = StratifiedKFold(FOLDS, shuffle=True, random_state=self.seed)
-        model = CalibratedClassifierCV(clone(fitted), method=self.method, cv=folds, ensemble=False)
+        dealt = folds(features, labels, FOLDS, self.seed)
+        model = CalibratedClassifierCV(clone(fitted), method=self.method, cv=dealt, ensemble=False)
         model.fit(features, labels)
         for inner in model.calibrated_classifiers_:
             one_thread(inner.estimator)

@@ -16,7 +16,16 @@ from detectors.feed import BROKEN_SHARE
 from detectors.location import Location, location
 from detectors.policy import Policy
 from detectors.source import read_frame
-from trainers.base import SAMPLE_COLUMNS, DataFile, LabelSpec, Progress, Schema, TrainingError, quiet
+from trainers.base import (
+    SAMPLE_COLUMNS,
+    WEIGHT,
+    DataFile,
+    LabelSpec,
+    Progress,
+    Schema,
+    TrainingError,
+    quiet,
+)
 from trainers.fingerprint import on_holdout, side_keys
 from trainers.labels import read_labels
 from trainers.ledger import Finding, findings
@@ -165,7 +174,16 @@ def _read(
         )
     progress(f"reading {path.name}")
     frame = read_frame(path, categorical=_as_written(spec))
+    unequal = WEIGHT in frame.columns and frame[WEIGHT].nunique() > 1
     frame = frame.drop(columns=[name for name in SAMPLE_COLUMNS if name in frame.columns])
+    if (
+        unequal
+    ):  # the gate counts rows: what is true of those that were likelier to be drawn is not of the batch
+        note = (
+            f"{path.name} was drawn with unequal chances, which the hold-outs do not make up for: rates on them are "
+            "those of its rows, not of the batch (`driftcatcher performance` weighs them)"
+        )
+        frame.attrs["notes"] = [*frame.attrs.get("notes", ()), note]
     if sha256_file(path) != digest:
         raise TrainingError(f"{path} was written to while it was read: try again when it is complete")
     if era is None:
@@ -415,6 +433,11 @@ def _split(
         notes.append(
             f"{100 * held.mean():.0f} % of the rows are held out instead of 30 %: there are only "
             f"{_different(rows, different)}, and the same one is always on the same side"
+        )
+    if rows.unit == "group" and (twins := int(np.isin(rows.exact[~held], rows.exact[held]).sum())):
+        notes.append(
+            f"{twins:,} training rows have the same features as a row of another group on the hold-out side: if they "
+            "are the same rows, given again with their group changed or empty, the hold-outs say too much"
         )
     # The model shall depend on which rows there are, not on how the files were sorted.
     order = np.lexsort((train_y, rows.exact[~held], rows.keys[~held]))

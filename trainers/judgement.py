@@ -87,6 +87,7 @@ class Expectation:
         folds: how many of the folds were judged in the time.
         fitted: rows of a quick fit, of `rows` that the retrain itself will have.
         seconds: about how long the retrain will take.
+        settings: a digest of the configuration that it was made with; empty in those that were kept without it.
     """
 
     cell: Cell
@@ -94,6 +95,7 @@ class Expectation:
     fitted: int
     rows: int
     seconds: float
+    settings: str = ""
 
 
 def mcnemar(

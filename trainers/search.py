@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trainers.base import Trainer, TrainingError
+from trainers.folds import folds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,7 +120,8 @@ class Searched:
         """The winner, fitted on all rows; see `trainers.base.Trainer.fit`."""
         candidates = self.space.candidates(self.seed)
         scores = self._measured(candidates, features, labels, categorical)
-        won = int(np.argmax(scores))  # the first of equals: the configured ones, where nothing is better
+        # The first of equals: the configured ones, where nothing is better. A metric that cannot be had wins nothing.
+        won = int(np.argmax(np.nan_to_num(scores, nan=-np.inf)))
         self._best = self.make(candidates[won])
         self._tell(candidates, scores, won)
         return self._best.fit(features, labels, categorical)
@@ -152,11 +154,9 @@ class Searched:
     ) -> float | None:
         """The mean over the folds; None where the time is over before the last one."""
         from sklearn.metrics import get_scorer
-        from sklearn.model_selection import StratifiedKFold
 
         scorer, found = get_scorer(self.space.metric), []
-        folds = StratifiedKFold(self.space.folds, shuffle=True, random_state=self.seed)
-        for inside, outside in folds.split(features, labels):
+        for inside, outside in folds(features, labels, self.space.folds, self.seed):
             if self.clock() >= deadline:
                 return None
             try:
@@ -172,7 +172,8 @@ class Searched:
         done, planned, metric = len(scores), len(candidates), self.space.metric
         self._told = {
             "search.trials": done, "search.planned": planned, "search.metric": metric,
-            "search.folds": self.space.folds, "search.score": scores[won],
+            "search.folds": self.space.folds,
+            "search.score": scores[won] if math.isfinite(scores[won]) else None,  # JSON has no NaN
         }  # fmt: skip
         said = f"search: {_listed(candidates[won])} won {done} trials by {metric}, {scores[won]:.4f}"
         if won:

@@ -403,7 +403,7 @@ def _expected(
     """What the form says at once of what a retrain would bring, and what is still to be worked out."""
     if champion is None or not files:
         return "", None
-    known = services.store.expectation(model.name, champion.record.version, files)
+    known = expecting.kept(services.store, model, champion, files)
     if known is not None:
         return expectation_line(known), None
     if not expecting.small_enough(model, champion, files):

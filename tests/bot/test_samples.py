@@ -13,6 +13,7 @@ import pytest
 from bot import labelling
 from bot.demo.traffic import LABEL_COLUMN, NEW_MIX, mix
 from bot.samples import SampleRefused, read_returned
+from detectors.intervals import clopper_pearson
 from trainers.base import SAMPLE_COLUMNS
 
 TRUE = mix(NEW_MIX, 1800, 3, day=8)[600:][LABEL_COLUMN].tolist()  # of the rows of traffic.drifted
@@ -138,6 +139,19 @@ def test_in_the_labelled_folder_a_faulty_sample_does_not_wait_and_says_why(watch
         and "row 5: no label" in said.error
         and "nothing of it is used" in said.error
     )
+
+
+def test_the_rows_that_came_back_do_not_pass_for_the_whole_batch(trained, traffic, run, tmp_path) -> None:
+    out = tmp_path / "whole.csv"
+    assert run(trained.folder, "sample", traffic.drifted, "--n", 5000, "--out", out).code == 0
+    given = read(out)
+    assert set(given["dc_weight"]) == {"1"}  # every row was given out
+    labelled(given).iloc[::10].to_csv(out, index=False)
+    said = run(trained.folder, "performance", out, "--json").json
+    counts = said["metrics"]
+    exact = clopper_pearson(counts["tp"] + counts["tn"], counts["rows"])
+    accuracy = said["intervals"]["accuracy"]
+    assert exact is not None and accuracy["high"] - accuracy["low"] > 0.8 * (exact.high - exact.low)
 
 
 def test_the_round_trip_at_a_terminal(trained, traffic, run, tmp_path) -> None:

@@ -57,6 +57,15 @@ def test_without_a_miss_the_interval_still_leaves_room() -> None:
     assert 0.85 < found.interval.low < 0.97 and found.effective < 50
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_a_rate_of_which_all_rows_are_hits_is_one_to_the_last_bit(seed) -> None:
+    random = np.random.default_rng(seed)
+    weight, positive = 1 + random.exponential(10, 300), random.random(300) < 0.4
+    found = rate(positive, positive, weight)  # a recall of 1
+    assert found is not None and (found.value, found.interval.high) == (1, 1)
+    assert 20 < found.effective < found.rows and found.interval.low > 0.8
+
+
 def test_a_batch_that_was_labelled_whole_leaves_nothing_open() -> None:
     found = rate(np.arange(40) < 30, np.ones(40, dtype=bool), np.ones(40))
     assert found is not None and found.interval.low == found.interval.high == found.value == 0.75

@@ -206,6 +206,23 @@ def test_roll_backs_walk_down_the_champions(store, scene, now):
     assert [r.state for r in store.retrains("ids")] == ["rolled_back", "rolled_back"]
 
 
+def test_a_version_that_was_rolled_back_and_is_returned_to_can_be_rolled_back_again(store, scene, now):
+    def back_to(version):
+        store.finish_promotion(store.begin_promotion("ids", version, "roll_back", "U5", now).id, now)
+
+    scene.champion()
+    scene.trained(None)
+    scene.promote(2)
+    back_to(1)
+    scene.trained(None, 3, forced=True)
+    scene.promote(3)
+    back_to(2)
+    assert [(r.state, r.back_to) for r in store.retrains("ids")] == [("rolled_back", 2), ("promoted", None)]
+    back_to(1)
+    assert champion(store) == 1
+    assert {r.state for r in store.retrains("ids")} == {"rolled_back"}
+
+
 def test_a_roll_back_does_not_open_the_incident_beside_a_newer_one(store, scene, now):
     old = scene.incident()
     scene.trained(old.id)

@@ -54,6 +54,27 @@ def test_a_labelled_file_given_again_under_other_names_changes_nothing(flows, cs
         pd.testing.assert_frame_equal(once.holdouts[side][0], thrice.holdouts[side][0])
 
 
+@pytest.mark.parametrize(("weights", "said"), [((2.0, 9.5), True), ((4.0, 4.0), False)])
+def test_rows_that_were_drawn_with_unequal_chances_are_said_to_be(flows, csv, spec, weights, said):
+    scans = flows(200, ("scan", "BENIGN"), seed=1)
+    drawn = scans.assign(dc_row_id=[f"x-{n}" for n in range(200)], dc_weight=np.resize(weights, 200))
+    data = build([csv(flows(300), "base.csv")], [csv(drawn, "drawn.csv")], spec)
+    assert any("drawn.csv was drawn with unequal chances" in note for note in data.notes) == said
+    assert not any(name.startswith("dc_") for name in data.train_x)
+
+
+def test_rows_given_again_with_another_group_are_said_to_be_on_both_sides(flows, csv, spec):
+    hosts = [f"h{n % 40}" for n in range(300)]
+    base = flows(300).assign(host=hosts)
+    grouped = replace(spec, group="host")
+    once = csv(base, "once.csv")
+    assert not any("another group" in note for note in build([once], [], grouped).notes)
+    again = csv(base.assign(host=[f"srv-{host}" for host in hosts]), "again.csv")
+    assert any(
+        "of another group on the hold-out side" in note for note in build([once], [again], grouped).notes
+    )
+
+
 def test_a_row_belongs_to_the_era_of_the_file_that_first_held_it(flows, csv, spec):
     base, scans = csv(flows(300), "base.csv"), csv(flows(200, ("scan",), seed=1), "scans.csv")
     first = build([base], [scans], spec)

@@ -83,6 +83,16 @@ def test_the_configured_parameters_stay_where_nothing_is_better() -> None:
     assert searched.notes[0].startswith("search: the configured parameters won 3 trials")
 
 
+def test_a_score_that_cannot_be_had_wins_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {0.5: 0.4, 0.9: 0.6}
+    scorer = lambda model, *_: known.get(model.quality, np.nan)  # noqa: E731
+    monkeypatch.setattr("sklearn.metrics.get_scorer", lambda _: scorer)
+    assert search(Space({"quality": [0.1, 0.9]})).fit(FEATURES, LABELS, ()).quality == 0.9
+    known.clear()
+    none = search(Space({"quality": [0.1, 0.9]}))
+    assert none.fit(FEATURES, LABELS, ()).quality == 0.5 and none.params()["search.score"] is None
+
+
 @pytest.mark.parametrize(("budget", "done"), [(0, 1), (6, 1), (7, 2), (10, 3), (1000, 5)])
 def test_it_ends_when_its_time_is_over_and_says_so(budget: float, done: int) -> None:
     """Each look at the clock takes a second; a trial of three folds that is cut off counts for nothing."""
