@@ -153,7 +153,7 @@ class ServingSection(_Section):
     """Who is handed each new champion, beside the registry: a folder, a webhook, both or neither."""
 
     folder: Place | None = None
-    webhook: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
+    webhook: Annotated[str, Field(pattern=r"^(https?://[^\s/?#@]+([/?#]\S*)?)?$")] = ""  # no password in it
 
     @property
     def kinds(self) -> tuple[Literal["folder", "webhook"], ...]:
