@@ -241,7 +241,7 @@ def test_loose_ends_are_tied_when_the_registry_is_there(retraining, watched, tra
     store.add_version(replace(store.champion("netflow").record, version=3), datetime.now(UTC))
     registry.away, registry.left[approved.job] = True, (2,)
     with pytest.raises(TrainingError, match="The champion stays as it was"):
-        retraining._move("netflow", 3, "roll_back", "U0ANNA", "")
+        retraining._move("netflow", 3, "promote", "U0ANNA", "")
     registry.aliases["champion"] = 3
     orphan = watched.app.config.home / "models" / "netflow" / "v2" / "baseline.npz"
     orphan.parent.mkdir(parents=True)
@@ -273,9 +273,9 @@ def test_an_alias_is_left_alone_while_a_move_is_under_way(retraining, watched, r
         store.add_version(replace(store.champion("netflow").record, version=version), now)
     registry.away = True
     with pytest.raises(TrainingError):
-        retraining._move("netflow", 2, "roll_back", "U0ANNA", "")
+        retraining._move("netflow", 2, "promote", "U0ANNA", "")
     registry.away = False
-    moving = store.begin_promotion("netflow", 3, "roll_back", "U0ANNA", now)
+    moving = store.begin_promotion("netflow", 3, "promote", "U0ANNA", now)
     registry.aliases["champion"] = 3
     late = replace(retraining, now=lambda: now + timedelta(hours=1))
     late.tie_loose_ends()
