@@ -222,6 +222,20 @@ def test_a_promotion_is_handed_over_at_once_or_later(watched, hook: Hook, tmp_pa
     assert json.loads((text.parent / "out" / "champion.json").read_text())["version"] == 3
 
 
+def test_the_status_says_since_when_a_version_is_in_use(watched, tmp_path: Path) -> None:
+    """It was trained before that, and may have been in use before."""
+    store, now = watched.app.store, datetime.now(UTC)
+    retraining = Retraining(watched.app.config, store, Registry, lambda: now + IN_HAND)
+    store.add_version(
+        with_file(replace(store.champion("netflow").record, version=2), tmp_path / "2.skops"), now
+    )
+    retraining._move("netflow", 2, "promote", "U0ANNA", "")
+    assert read(watched.model, store, now).champion_since == now + IN_HAND
+    later = replace(retraining, now=lambda: now + 2 * IN_HAND)
+    later._move("netflow", 1, "roll_back", "U0ANNA", "")
+    assert read(watched.model, store, now).champion_since == now + 2 * IN_HAND
+
+
 def test_a_promotion_that_is_refused_hands_nothing_over(watched, hook: Hook) -> None:
     retraining = Retraining(watched.app.config, watched.app.store, Registry)
     with pytest.raises(StateError):
