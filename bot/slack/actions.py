@@ -426,9 +426,8 @@ def _fill_in(
         said = expectation_line(make())
     except (TrainingError, DataError) as error:
         said = f"what it would bring cannot be estimated: {error}"
-    except Exception:
-        log.exception("what a retrain would bring could not be estimated")
-        return
+    except Exception as error:  # noqa: BLE001  logged by reference(); the form must not wait for ever
+        said = f"what it would bring cannot be estimated. {reference(error)}"
     try:
         client.views_update(view_id=view["id"], hash=view["hash"], view=form(expected=said))
     except Exception as failed:  # noqa: BLE001  the form was answered or closed meanwhile

@@ -258,7 +258,7 @@ class Commands:
         tell(Message(said, [section(said)]))
 
     def _active(self, wanted: str | None) -> Retrain:
-        if wanted is not None and wanted.isdecimal():
+        if wanted is not None and re.fullmatch(r"\d{1,18}", wanted):
             return self.services.store.retrain(int(wanted))
         model = self._model(wanted).name if wanted else None
         active = self.services.store.active_retrains(model)
