@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bot.config import Config, ModelSection
-from bot.jobs import RetrainJob, trainer_of
+from bot.jobs import RetrainJob, child_environment, trainer_of
 from detectors.errors import DataError
 from state.records import Trained
 from state.store import Store
@@ -83,7 +83,6 @@ def in_child(job: RetrainJob, limit: timedelta = LIMIT) -> Expectation:
     """
     from pydantic import TypeAdapter
 
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("SLACK_")}
     with _one_at_a_time:
         try:
             done = subprocess.run(
@@ -92,7 +91,7 @@ def in_child(job: RetrainJob, limit: timedelta = LIMIT) -> Expectation:
                 capture_output=True,
                 text=True,
                 timeout=limit.total_seconds(),
-                env={**environment, "OMP_NUM_THREADS": "1"},
+                env={**child_environment(), "OMP_NUM_THREADS": "1"},
                 check=False,
             )
         except subprocess.TimeoutExpired:

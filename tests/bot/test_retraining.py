@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot import labelling
-from bot.jobs import _environment, _outcome, job_for, run_in_child
+from bot.jobs import _outcome, child_environment, job_for, run_in_child
 from bot.retraining import IN_HAND, Retraining
 from state.records import StateError
 from trainers.base import RetrainOutcome, TrainingError
@@ -124,9 +124,10 @@ def test_nothing_is_chosen_that_has_gone_since_the_form(retraining, watched, tra
 
 def test_a_training_process_does_not_get_the_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-secret")
+    monkeypatch.setenv("DRIFTCATCHER_WEBHOOK_SECRET", "open sesame")
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "needed")
-    given = _environment()
-    assert "xoxb-secret" not in given.values()
+    given = child_environment()
+    assert {"xoxb-secret", "open sesame"}.isdisjoint(given.values())
     assert given["MLFLOW_TRACKING_TOKEN"] == "needed"
     assert given["OMP_WAIT_POLICY"] == "passive"
 
