@@ -252,6 +252,16 @@ class ModelSection(_Section):
             raise ValueError(f'"{self.label.column}" is the label: it cannot be the group as well')
         return self
 
+    @model_validator(mode="after")
+    def _time_after_the_search(self) -> ModelSection:
+        if "search" in self.trainer:
+            budget = parse_duration(self.trainer["search"].get("budget", "10m"))
+            if budget >= self.retrain_limit:
+                raise ValueError(
+                    f"trainer.search: its budget ({budget}) leaves no time of retrain_limit ({self.retrain_limit})"
+                )
+        return self
+
     def detector_specs(self) -> tuple[tuple[str, dict[str, Any]], ...]:
         """Entry point or class of each configured detector, and its parameters."""
         return tuple(

@@ -123,7 +123,7 @@ class Evaluating:
             "degradation": None if fall is None else {**asdict(fall), "loss": fall.loss},
             "segments": [asdict(part) for part in parts],
             "classes": _classes(metrics),
-            "batch": _batch_details(batch, named=asked.batch is not None or sampled is not None),
+            "batch": _batch_details(batch, named=asked.batch is not None, drawn=sampled is not None),
             "sample": None if sampled is None else sampled.sample.name,
         }
         sha256 = _digest(asked)
@@ -316,7 +316,7 @@ def _classes(metrics: Metrics | ClassMetrics) -> dict[str, Any] | None:
     return {name: value for name, value in asdict(metrics).items() if name in kept}
 
 
-def _batch_details(batch: Batch | None, *, named: bool) -> dict[str, Any] | None:
+def _batch_details(batch: Batch | None, *, named: bool, drawn: bool) -> dict[str, Any] | None:
     if batch is None:
         return None
     return {
@@ -326,6 +326,7 @@ def _batch_details(batch: Batch | None, *, named: bool) -> dict[str, Any] | None
         "verdict": batch.verdict,
         "version": batch.baseline_version,
         "named": named,
+        "drawn": drawn,
     }
 
 

@@ -77,25 +77,24 @@ def _current(job: RetrainJob) -> Champion:
 
 
 def in_child(job: RetrainJob, limit: timedelta = LIMIT) -> Expectation:
-    """Do it in a process of its own, one at a time and behind everything else that runs.
+    """Do it in a process of its own, behind everything else that runs.
 
     TrainingError when it cannot be done or takes longer than the limit.
     """
     from pydantic import TypeAdapter
 
-    with _one_at_a_time:
-        try:
-            done = subprocess.run(
-                [sys.executable, "-m", "bot.expecting"],
-                input=job.to_json(),
-                capture_output=True,
-                text=True,
-                timeout=limit.total_seconds(),
-                env={**child_environment(), "OMP_NUM_THREADS": "1"},
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise TrainingError(f"the estimate took longer than {limit} and was ended") from None
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "bot.expecting"],
+            input=job.to_json(),
+            capture_output=True,
+            text=True,
+            timeout=limit.total_seconds(),
+            env={**child_environment(), "OMP_NUM_THREADS": "1"},
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise TrainingError(f"the estimate took longer than {limit} and was ended") from None
     try:
         answer = json.loads(done.stdout)
     except ValueError:
@@ -122,12 +121,13 @@ def kept_or_made(
     files: Sequence[DataFile],
     now: Callable[[], datetime],
 ) -> Expectation:
-    """The estimate that is known, or a new one, which is kept."""
+    """The estimate that is known, or a new one, which is kept; one is made at a time."""
     version = champion.record.version
-    known = store.expectation(model.name, version, files)
-    if known is None:
-        known = in_child(job_of(config, model, champion, files))
-        store.keep_expectation(model.name, version, files, known, now())
+    with _one_at_a_time:
+        known = store.expectation(model.name, version, files)
+        if known is None:
+            known = in_child(job_of(config, model, champion, files))
+            store.keep_expectation(model.name, version, files, known, now())
     return known
 
 

@@ -75,6 +75,8 @@ def batch_line(batch: Mapping[str, Any] | None) -> str:
     if batch is None:
         return ""
     how = "named by --batch" if batch["named"] else "the newest checked batch"
+    if batch.get("drawn"):  # not in the records of an earlier release
+        how = "of which the sample is"
     verdict = str(batch["verdict"]).replace("_", " ")
     return f"drift check: {verdict}, {Path(batch['path']).name} against version {batch['version']} ({how})"
 

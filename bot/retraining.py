@@ -301,9 +301,11 @@ class Retraining:
     def tie_loose_ends(self) -> None:
         """Bring the registry to what is known here: twice, since what was on its way to it may arrive late."""
         for end in self.store.loose_ends(self.now()):
-            self._tie(end)
+            if not self._tie(end):
+                return  # the others would wait for the registry as long; they are next
 
-    def _tie(self, end: LooseEnd) -> None:
+    def _tie(self, end: LooseEnd) -> bool:
+        """See to one; False where the registry is away."""
         try:
             if end.kind in ("folder", "webhook"):
                 agreed, late = self._hand_over(end), timedelta(0)
@@ -315,11 +317,13 @@ class Retraining:
         except Exception as error:  # noqa: BLE001  the registry is away, and what it raises is its own affair
             log.warning("the registry is not brought up to date yet (%s); it is tried again", error)
             self.store.tie_later(end.id, self.now() + PAUSE)
+            return False
         else:
             if agreed and self.now() - end.since >= late:
                 self.store.tied(end.id)
             else:
                 self.store.tie_later(end.id, max(self.now(), end.since + IN_HAND))
+        return True
 
     def _hand_over(self, end: LooseEnd) -> bool:
         """Give the serving side the champion; False where a move is under way, which will."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -198,15 +198,15 @@ def _label_fault(word: str | None, spec: LabelSpec) -> str:
         read_labels(pd.DataFrame({spec.column: [word]}), spec, "")
     except TrainingError:
         return f'the label "{word}" is none of {expected}'
-    known = {(category(name) or name).casefold() for name in named}
+    known = {(category(name) or name).casefold(): name for name in named}
     if word.casefold() in known or not (alike := _slip(word, known)):
         return ""
     return f'the label "{word}" looks like a slip of "{alike}": correct it, or name it in the configuration'
 
 
-def _slip(word: str, known: set[str]) -> str:
+def _slip(word: str, known: Mapping[str, str]) -> str:
     found = difflib.get_close_matches(word.casefold(), sorted(known), 1, _ALIKE)
-    return found[0] if found and number(word) is None else ""
+    return known[found[0]] if found and number(word) is None else ""
 
 
 def _of_the_cells(

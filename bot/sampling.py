@@ -294,7 +294,7 @@ def sample_lines(drawing: Drawing) -> list[str]:
         "random": "at random", "uncertain": "where the model is unsure",
         "drift": "unlike the training data", "diverse": "of every kind",
     }  # fmt: skip
-    parts = ", ".join(f"{count:,} {words[arm]}" for arm, count in s.arms.items() if count)
+    parts = ", ".join(f"{s.arms[arm]:,} {said}" for arm, said in words.items() if s.arms.get(arm))
     considered = "" if s.pool == s.batch_rows else f", of which {s.pool:,} drawn at random were considered"
     return [
         f"{s.rows:,} of {s.batch_rows:,} rows of {Path(s.batch_path).name}{considered}: {parts}",

@@ -12,6 +12,7 @@ import threading
 from dataclasses import asdict
 
 from bot.jobs import RetrainJob, perform, too_little
+from bot.plugins import PluginError
 from detectors.errors import DataError
 from trainers.base import TrainingError
 
@@ -37,7 +38,7 @@ def main() -> int:
     except MemoryError:
         say(error=too_little(job.memory_mb))
         return 1
-    except (TrainingError, DataError) as error:
+    except (TrainingError, DataError, PluginError) as error:
         out_of_memory = isinstance(error.__cause__, MemoryError)
         say(error=too_little(job.memory_mb) if out_of_memory else str(error))
         return 1

@@ -97,7 +97,9 @@ class Card:
 
     def _gate(self) -> list[str]:
         limits = ", ".join(
-            f"{k} {v:g}" for k, v in self.lineage.configuration["gate"].items() if v is not None
+            f"{k} {v if isinstance(v, str) else f'{v:g}'}"
+            for k, v in self.lineage.configuration["gate"].items()
+            if v is not None
         )
         if self.decision:
             said = f"Recommendation: **{self.decision}**. Limits: {limits}."

@@ -45,9 +45,11 @@ def needed_types(estimator: Any, trusted: Iterable[str] = TRUSTED) -> list[str]:
             "build it from classes and functions of importable modules, without lambdas"
         ) from error
     if refused := sorted(set(found) - set(trusted)):
+        listed = ", ".join(f'"{name}"' for name in refused)
         raise TrainingError(
             f"the fitted {type(estimator).__name__} holds types that are not trusted: {', '.join(refused)}; "
-            "use parts of scikit-learn, or name the types as trusted if you know them to be safe"
+            "use parts of scikit-learn, or, if you know them to be safe, write under [models.trainer]: "
+            f"trusted = [{listed}]"
         )
     return list(found)
 

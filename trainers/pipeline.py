@@ -401,10 +401,12 @@ def _table(baseline: Baseline, data: TrainingData, held: pd.DataFrame) -> CodedR
 def _described(data: TrainingData, job: _Job) -> dict[str, Any]:
     """What the run says about its data."""
     spec = job.spec
+    held = np.concatenate(list(data.holdout_eras.values()))
     fitted = data.train_eras[draw(job.mix, data.train_eras, data.train_y)]
     return {
         **job.mix.params(),
         **{f"rows.fitted.era_{era}": int((fitted == era).sum()) for era in np.unique(fitted)},
+        **{f"rows.holdout.era_{era}": int((held == era).sum()) for era in np.unique(held)},
         **({"label.group": spec.group} if spec.group else {}),
         "label.column": spec.column,
         "label.positive": ", ".join(spec.positive) or "every other value",

@@ -5,7 +5,10 @@ Which number decides a loss:
 - on the old hold-out as a whole the point estimate. It has most rows, and what it shows is what is risked;
 - on a single past era the point estimate *and* McNemar's exact one-sided test: the loss is more than allowed and
   hardly chance. By the point estimate alone one unlucky row among thirty would block for ever, by the interval's
-  far end alone a small era always would. Four such rows or fewer can therefore never block, and it is said;
+  far end alone a small era always would. Four such rows or fewer can therefore never block, and it is said.
+  Simulated (2 % of the rows change by chance, one point allowed): without a real loss an era of 30, 100 or 300 rows
+  blocks in 0, 0.1 and 1.6 % (by the point estimate alone in 20, 13 and 8 %); a loss of 30 points on 30 rows is blocked
+  in 93 %, of 10 on 100 in 90 %, of 5 on 300 in 96 %;
 - where the 95 % interval reaches a larger loss than is allowed, that is said and blocks nothing.
 """
 

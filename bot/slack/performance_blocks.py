@@ -98,9 +98,10 @@ def _confusion(record: PerformanceRecord) -> list[Block]:
     if any(value is None for _, value in confusion):
         return []
     counts = {field: int(value or 0) for field, value in confusion}
+    of = "Of the labelled rows, without weights" if record.details.get("sample") else "Of the rows"
     return [
         context(
-            f"Of the rows, {counts['tp']:,} were true and {counts['fp']:,} false alarms, "
+            f"{of}, {counts['tp']:,} were true and {counts['fp']:,} false alarms, "
             f"{counts['fn']:,} were missed and {counts['tn']:,} rightly let pass."
         )
     ]

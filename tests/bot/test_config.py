@@ -111,6 +111,10 @@ alpha = 3
     (MINIMAL + 'schedule = "61 * * * *"', "schedule"),
     (MINIMAL + '[history]\nroll_up_after = "1h"', "history.roll_up_after"),
     (MINIMAL + "[training]\nside_by_side = 0", "training.side_by_side: input should be greater than or equal to 1"),
+    (
+        MINIMAL + 'retrain_limit = "10m"\n[models.trainer.search]\nparams = { max_iter = [50] }\n',
+        "trainer.search: its budget (0:10:00) leaves no time of retrain_limit (0:10:00)",
+    ),
     (MINIMAL + '[history]\nkeep = "1d"', "history.keep: unknown key; known here: roll_up_after"),
     (MINIMAL + "[models.features.x]\nmoderate = -1", "models[0].features.x.moderate"),
 ])  # fmt: skip

@@ -88,7 +88,7 @@ def test_every_fault_is_listed_with_its_row(watched, given) -> None:
     )  # the cells of another row
     assert told["row 6"] == 'row 6: dc_row_id "0123456789ab-7" was not given out'
     assert told["row 8"] == f'row 8: no label in "{LABEL_COLUMN}": label the row, or take it out'
-    assert told["row 10"].startswith('row 10: the label "BENGIN" looks like a slip of "benign"')
+    assert told["row 10"].startswith('row 10: the label "BENGIN" looks like a slip of "BENIGN"')
     assert '"Flow Duration" was ' in told["row 12"] and told["row 12"].endswith("and is 1,5")
     assert told["row 14"].startswith('row 14: changed: "Protocol" was ') and told["row 14"].endswith(
         "is empty"

@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.benchmarks.quality.real import FOLDER
 from trainers.base import Gate, LabelSpec, ModelVersion, RetrainOutcome
 from trainers.fingerprint import on_holdout, row_keys
 from trainers.mlflow_registry import MlflowRegistry
 from trainers.pipeline import retrain, train
 from trainers.sklearn_trainers import HistGradientBoosting
 
-REAL = Path(__file__).parents[3] / "shared" / "data" / "cicids2017"
+REAL = FOLDER
 pytestmark = pytest.mark.skipif(
     not REAL.is_dir(), reason="the CIC-IDS2017 sample is not beside the repository"
 )

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainers.base import Schema
-from trainers.fingerprint import on_holdout, row_keys
+from trainers.fingerprint import on_holdout, row_keys, side_keys
 
 SCHEMA = Schema(numeric=("b", "a"), coded=("code",), text=("word",))
 numbers = st.floats(width=32) | st.integers(-1000, 1000).map(float)
@@ -74,3 +74,12 @@ def test_three_in_ten_rows_are_held_out():
     keys = row_keys(pd.DataFrame({"a": np.arange(20_000.0)}), Schema(numeric=("a",)))
     # 0.30 +- 4 standard deviations of a binomial share
     assert on_holdout(keys).mean() == pytest.approx(0.30, abs=4 * (0.3 * 0.7 / 20_000) ** 0.5)
+
+
+def test_a_group_decides_by_its_name_alone() -> None:
+    schema = Schema(numeric=("a",))
+    frame = pd.DataFrame({"a": [1.0, 2.0, 3.0]})
+    keys = side_keys(frame, schema, np.array(["10.0.0.1", None, "10.0.0.1"], dtype=object))
+    expected = int.from_bytes(hashlib.blake2b(b"\x1d10.0.0.1", digest_size=8).digest(), "little")
+    assert keys[0] == keys[2] == expected
+    assert keys[1] == row_keys(frame, schema)[1]

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from detectors.baseline import Baseline
 from trainers.base import Gate, TrainingError
 from trainers.dataset import build
 from trainers.mixing import Mix
@@ -102,6 +103,7 @@ def test_sides_are_not_changed_between_retrains(
     grouped, base = replace(spec, group="host"), csv(hosted(flows, 600), "a.csv")
     champion = train("flows", [base], [], grouped, FAST, registry, home, gate=Gate()).version
     assert champion.group == "host"
+    assert "host" not in Baseline.load(champion.baseline_path).features
     new = csv(hosted(flows, 300, seed=4, kinds=("scan", "BENIGN")), "b.csv")
     with pytest.raises(TrainingError, match=r'were chosen by "host", the configuration now says row by row'):
         retrain(champion, [new], replace(spec, ignore=("id", "host")), FAST, registry, home, gate=Gate())

@@ -270,7 +270,9 @@ def test_a_second_retrain_goes_on_from_the_first(first, scans, flows, csv, spec,
     ]
     assert [cell.rows for cell in third.matrix[1:3]] == [rows["old"], rows["new"]]
     assert third.matrix[0].challenger.tp == third.challenger[0].metrics.tp
-    logged = client(registry).get_run(third.version.run_id).data.metrics
+    run = client(registry).get_run(third.version.run_id).data
+    assert int(run.params["rows.holdout.era_1"]) == third.matrix[2].rows
+    logged = run.metrics
     assert logged["era_1_holdout.challenger.recall"] == third.matrix[2].challenger.recall
     assert logged["era_1_holdout.gain.recall"] == third.matrix[2].differences["recall"].value
     kept = client(registry).download_artifacts(third.version.run_id, "forgetting_matrix.json")

@@ -143,6 +143,20 @@ def test_a_past_era_blocks_by_a_loss_that_is_no_chance(lost, gained, rows, recom
     assert any(says in reason for reason in reasons)
 
 
+@pytest.mark.parametrize(("loss", "least", "most"), [(0.0, 0.0, 0.03), (0.1, 0.8, 1.0)])
+def test_an_era_of_100_rows_blocks_a_real_loss_and_hardly_ever_chance(loss, least, most):
+    """2 % of the rows change by chance; of 150 draws of a rate of 0.90, 0.80 or less come in 3 of 10,000."""
+    rng, blocked = np.random.default_rng(0), 0
+    for _ in range(150):
+        gained, lost, both = rng.multinomial(100, [0.01, 0.01 + loss, 0.98 - loss])
+        cells = (
+            pairs("era 1", both=both, lost=lost, gained=gained),
+            pairs("new", both=10, lost=0, gained=140),
+        )
+        blocked += recommend((OLD, NEW_BEFORE), (OLD, NEW_AFTER), Gate(), matrix=cells)[0] == "keep"
+    assert least <= blocked / 150 <= most
+
+
 def test_precision_without_a_negative_row_is_not_measured():
     old = counted("old", tp=100, fn=0, fp=100, tn=900)
     attacks_only = counted("new", tp=100, fn=0)
