@@ -153,7 +153,17 @@ class ServingSection(_Section):
     """Who is handed each new champion, beside the registry: a folder, a webhook, both or neither."""
 
     folder: Place | None = None
-    webhook: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
+    webhook: str = ""
+
+    @field_validator("webhook")
+    @classmethod
+    def _webhook(cls, value: str) -> str:
+        if not re.fullmatch(r"(https?://[^\s/?#@]+([/?#]\S*)?)?", value):
+            raise ValueError(
+                "is an http:// or https:// address without user and password: calls are signed where "
+                "DRIFTCATCHER_WEBHOOK_SECRET is set"
+            )
+        return value
 
     @property
     def kinds(self) -> tuple[Literal["folder", "webhook"], ...]:

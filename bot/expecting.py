@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bot.config import Config, ModelSection
-from bot.jobs import RetrainJob, trainer_of
+from bot.jobs import RetrainJob, child_environment, trainer_of
 from bot.times import parse_duration
 from detectors.errors import DataError
 from state.records import Trained
@@ -106,7 +106,6 @@ def in_child(job: RetrainJob, limit: timedelta = LIMIT) -> Expectation:
     """
     from pydantic import TypeAdapter
 
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("SLACK_")}
     try:
         done = subprocess.run(
             [sys.executable, "-m", "bot.expecting"],
@@ -114,7 +113,7 @@ def in_child(job: RetrainJob, limit: timedelta = LIMIT) -> Expectation:
             capture_output=True,
             text=True,
             timeout=limit.total_seconds(),
-            env={**environment, "OMP_NUM_THREADS": "1"},
+            env={**child_environment(), "OMP_NUM_THREADS": "1"},
             check=False,
         )
     except subprocess.TimeoutExpired:

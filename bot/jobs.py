@@ -20,6 +20,7 @@ from typing import Any
 from bot.config import Config
 from bot.engine import on_cluster
 from bot.lineage import origin_of
+from bot.serving import SECRET as WEBHOOK_SECRET
 from bot.tracking import place_of
 from bot.trainer_options import load_trainer
 from detectors.location import location
@@ -158,7 +159,7 @@ def run_in_child(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
-        env=_environment(),
+        env=child_environment(),
     )
     if child.stdin is None or child.stdout is None or child.stderr is None:
         raise TrainingError("the training process could not be started")
@@ -192,12 +193,13 @@ def run_in_child(
     return _outcome(answer, code, said, stop.is_set(), job.memory_mb)
 
 
-def _environment() -> dict[str, str]:
-    """Slack's tokens are not for trainers, which others may have written.
+def child_environment() -> dict[str, str]:
+    """Slack's tokens and the webhook's secret are not for trainers, which others may have written.
 
     Idle OpenMP threads must sleep, not spin: the bot answers clicks on the same cores.
     """
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("SLACK_")}
+    secret = ("SLACK_", WEBHOOK_SECRET)
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(secret)}
     return {**ours, "OMP_WAIT_POLICY": "passive"}
 
 

@@ -331,7 +331,11 @@ class Retraining:
         if before is None or before[0] is None:
             return before is not None
         hand_over(end.kind, self._serving(end.model), self.store.version(end.model, before[0]).record)
-        return self._settled_champion(end.model) == before
+        if self._settled_champion(end.model) == before:
+            return True
+        # whoever moved it meanwhile may have handed over first, and ours came last
+        self.store.leave(end.model, "folder" if end.kind == "folder" else "webhook", self.now(), again=True)
+        return False
 
     def _clear(self, end: LooseEnd) -> bool:
         known = {version.record.version for version in self.store.versions(end.model)}

@@ -11,6 +11,7 @@ import hmac
 import json
 import os
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def hand_over(kind: str, serving: ServingSection, version: ModelVersion) -> None
             _put(serving.folder, version)
         elif kind == "webhook" and serving.webhook:
             _tell(serving.webhook, version)
-    except (OSError, ValueError) as error:  # DataError is a ValueError; URLError and HTTPError are OSErrors
+    except (OSError, ValueError, HTTPException) as error:  # DataError is a ValueError; URLError is an OSError
         raise NotHandedOver(
             f"the serving {kind} does not have version {version.version} yet: {error}"
         ) from error
@@ -82,5 +83,12 @@ def _tell(url: str, version: ModelVersion) -> None:
         signature = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
         headers["X-DriftCatcher-Signature"] = f"sha256={signature}"
     request = urllib.request.Request(url, body, headers, method="POST")  # noqa: S310  http or https, by configuration
-    with urllib.request.urlopen(request, timeout=PATIENCE):  # noqa: S310
+    with urllib.request.build_opener(_Stay).open(request, timeout=PATIENCE):
         pass  # whatever is not 2xx is an HTTPError
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """A redirect is no answer: followed, the POST would become a GET without the facts, signed for somebody else."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None

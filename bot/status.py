@@ -10,7 +10,7 @@ from typing import Any
 from bot.config import ModelSection
 from bot.estimates import EstimateRecord, comparable, estimates
 from bot.labelling import unusable, waiting
-from state.records import Batch, Decision, HistoryPoint, Incident, PerformanceRecord, Retrain
+from state.records import Batch, Decision, HistoryPoint, Incident, PerformanceRecord, Retrain, Trained
 from state.store import Store
 
 COMPARED = 50  # batches whose estimates are held against their labels, the newest
@@ -72,7 +72,7 @@ def read(
     return ModelStatus(
         model=model.name,
         champion_version=champion.record.version if champion else None,
-        champion_since=champion.created_at if champion else None,
+        champion_since=_in_use_since(store, champion) if champion else None,
         last_batch=store.last_batch(model.name),
         open_incident=store.open_incident_of(model.name),
         alert_cooldown_until=_future(store.last_alert_at(model.name), model.alert_cooldown, now),
@@ -113,6 +113,15 @@ def counted(counters: Mapping[str, int]) -> str:
     """The counters in words, those that are not zero: "12 batches, 1 alert"; empty where all are."""
     happened = ((counters.get(name, 0), *words) for name, words in _COUNTED.items())
     return ", ".join(f"{times:,} {one if times == 1 else many}" for times, one, many in happened if times)
+
+
+def _in_use_since(store: Store, champion: Trained) -> datetime:
+    """When it came into use for the last time, by a promotion or a roll-back: not when it was trained."""
+    record = champion.record
+    moves = (
+        m.at for m, _ in store.promotions_of(record.model, record.version) if m.version == record.version
+    )
+    return max(moves, default=champion.created_at)
 
 
 def _future(since: datetime | None, cooldown: timedelta, now: datetime) -> datetime | None:

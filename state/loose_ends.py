@@ -42,11 +42,11 @@ class LooseEnds:
             )
         return tuple(_loose_end(row) for row in rows)
 
-    def leave(self, model: str, kind: Kind, now: datetime) -> None:
-        """Write one down; one of the same kind that waits already will do."""
+    def leave(self, model: str, kind: Kind, now: datetime, *, again: bool = False) -> None:
+        """Write one down; one of the same kind that waits already will do, unless `again`: it may be tied just now."""
         with self._db.write():
             known = "SELECT 1 FROM loose_ends WHERE model = ? AND kind = ? AND job = ''"
-            if self._db.value(known, model, kind) is None:
+            if again or self._db.value(known, model, kind) is None:
                 leave(self._db, model, kind, "", now)
 
     def tie_later(self, key: int, at: datetime) -> None:

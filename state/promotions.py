@@ -162,6 +162,8 @@ def _require_decidable(retrain: Retrain, model: str, version: int, kind: Kind, c
     """The retrain must wait for this decision, and be about this version and this champion."""
     made = retrain.outcome.version.version if retrain.outcome else None
     allowed = {"promote": ("succeeded", "kept", "rolled_back"), "roll_back": ("promoted",), "train": ()}[kind]
+    if kind == "promote" and current != made:
+        allowed = (*allowed, "promoted")  # a roll-back of a later version has led past it
     if retrain.state not in allowed:
         if retrain.decided_by and retrain.decided_at:
             raise AlreadyDecided(retrain.decided_by, retrain.decided_at, retrain.state.replace("_", " "))

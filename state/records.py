@@ -40,7 +40,7 @@ RETRAIN_TRANSITIONS: Mapping[str, frozenset[str]] = MappingProxyType(
         "queued": frozenset({"running", "interrupted", "failed", "cancelled"}),
         "running": frozenset({"succeeded", "failed", "interrupted", "cancelled"}),
         "succeeded": frozenset({"promoted", "kept"}),
-        "promoted": frozenset({"rolled_back"}),
+        "promoted": frozenset({"rolled_back", "promoted"}),  # once more, when a roll-back has led past it
         "kept": frozenset({"promoted"}),
         "failed": frozenset(),
         "interrupted": frozenset(),

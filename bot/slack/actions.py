@@ -297,15 +297,19 @@ class Clicks:
         """Make the chosen earlier version the champion again, if the one that was seen is in use still."""
         name, version, seen = _value(body).rsplit(" ", 2)
         model = self._permitted(body, client, name, "roll back")
-        champion, by = self.services.store.champion(name), body["user"]["id"]
-        if champion is None or champion.record.version != int(seen):
+        by = body["user"]["id"]
+
+        def work() -> None:
+            self._seen_in_use(name, int(seen))  # it may have waited behind another move
+            self.services.retraining.roll_back(model, by, to=int(version))
+
+        self._seen_in_use(name, int(seen))
+        self._later(body, client, work, rolled_back_to(name, int(version)))
+
+    def _seen_in_use(self, model: str, seen: int) -> None:
+        champion = self.services.store.champion(model)
+        if champion is None or champion.record.version != seen:
             raise Refused("Another version has come into use since this was shown. Look again.")
-        self._later(
-            body,
-            client,
-            lambda: self.services.retraining.roll_back(model, by, to=int(version)),
-            rolled_back_to(name, int(version)),
-        )
 
     def _later(
         self,
@@ -422,9 +426,8 @@ def _fill_in(
         said = expectation_line(make())
     except (TrainingError, DataError) as error:
         said = f"what it would bring cannot be estimated: {error}"
-    except Exception:
-        log.exception("what a retrain would bring could not be estimated")
-        return
+    except Exception as error:  # noqa: BLE001  logged by reference(); the form must not wait for ever
+        said = f"what it would bring cannot be estimated. {reference(error)}"
     try:
         client.views_update(view_id=view["id"], hash=view["hash"], view=form(expected=said))
     except Exception as failed:  # noqa: BLE001  the form was answered or closed meanwhile

@@ -17,6 +17,7 @@ SECTION_TEXT = 3000
 HEADER_TEXT = 150
 TABLE_ROWS = 100  # with the header row
 TABLE_CHARACTERS = 8500  # leaves room for the rest of a message
+PLAIN_CELL = 44  # characters: a cell of the forgetting matrix is whole
 
 
 class Message(NamedTuple):
@@ -121,7 +122,7 @@ def _cell(text: str) -> Block:
 def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]], limit: int = SECTION_TEXT) -> str:
     """The table as preformatted mrkdwn of at most `limit` characters, where tables are refused."""
     cells = [
-        [clean(text, 32).replace("`", "'") if text.strip() else "–" for text in row]
+        [clean(text, PLAIN_CELL).replace("`", "'") if text.strip() else "–" for text in row]
         for row in [columns, *rows]
     ]
     widths = [max(len(row[n]) for row in cells) for n in range(len(columns))]

@@ -51,7 +51,7 @@ def register(app: App, services: Services) -> None:
         def tell(message: Message) -> None:
             answer(respond, message)
 
-        words = unescape(str(body.get("text") or "")).split()
+        words = _words(str(body.get("text") or ""))
         if words[:1] == ["retrain"]:
             commands.guarded(tell, lambda: commands.retrain_form(words[1:], body, client, tell))
         elif words[:1] == ["cancel"]:
@@ -68,7 +68,7 @@ def register(app: App, services: Services) -> None:
         if body.get("event_id") in answered:
             return
         answered.append(str(body.get("event_id")))
-        words = unescape(re.sub(r"<@[^>]+>", " ", str(event.get("text", "")))).split()
+        words = _words(re.sub(r"<@[^>]+>", " ", str(event.get("text", ""))))
         thread = event.get("thread_ts") or event["ts"]
 
         def tell(message: Message) -> None:
@@ -91,6 +91,12 @@ def register(app: App, services: Services) -> None:
     @app.event("file_shared")
     def other() -> None:
         """Ordinary talk and files are not for the bot; an event nobody listens to is not acknowledged."""
+
+
+def _words(text: str) -> list[str]:
+    """What was said, the verb in small letters: a phone begins a sentence with a capital."""
+    verb, *rest = unescape(text).split() or [""]
+    return [verb.lower(), *rest] if verb else []
 
 
 class Commands:
@@ -252,7 +258,7 @@ class Commands:
         tell(Message(said, [section(said)]))
 
     def _active(self, wanted: str | None) -> Retrain:
-        if wanted is not None and wanted.isdecimal():
+        if wanted is not None and re.fullmatch(r"\d{1,18}", wanted):
             return self.services.store.retrain(int(wanted))
         model = self._model(wanted).name if wanted else None
         active = self.services.store.active_retrains(model)

@@ -18,9 +18,9 @@ def matrix_message(retrain: Retrain, outcome: RetrainOutcome) -> Message:
     """A table with one row a hold-out; what is worse is said first."""
     cells = outcome.matrix
     old, new = retrain.champion_version, outcome.version.version
-    worse = [title(c.holdout) for c in cells if c.p_loss() <= CHANCE / 2]
+    worse = [told for told in map(_worse, cells) if told]
     said = (
-        f"*Significantly worse than version {old}* on {listed([escape(w.lower()) for w in worse], 5)}."
+        f"*Significantly worse than version {old}* on {listed(worse, 5)}."
         if worse
         else f"On no hold-out is version {new} significantly worse than version {old}."
     )
@@ -37,6 +37,13 @@ def matrix_message(retrain: Retrain, outcome: RetrainOutcome) -> Message:
     if eras := _eras(cells):
         blocks.append(context(eras))
     return Message(clip(text, 2000), blocks)
+
+
+def _worse(cell: Cell) -> str:
+    """Where the new version loses: "era 1", "era 1 (recall)" where accuracy hides it; empty where it does not."""
+    lost = [m for m in ("accuracy", "recall") if m in cell.decided and cell.p_loss(m) <= CHANCE / 2]
+    where = escape(title(cell.holdout).lower())
+    return "" if not lost else where if "accuracy" in lost else f"{where} (recall)"
 
 
 def _head(cell: Cell) -> str:

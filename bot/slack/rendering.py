@@ -273,7 +273,8 @@ class Renderer:
         thread = None if incident is None else _thread_of(incident)
         name = file_name(sample)
         file = File(name, name, f"{sample.rows} rows to label", content)
-        message = sample_message(sample, labelling.folder_name(model))
+        warnings = item.payload.get("warnings", ())
+        message = sample_message(sample, labelling.folder_name(model), warnings)
         return [Post(channel, message, thread, files=(file,), otherwise=not_uploaded(sample))]
 
     def _plots(self, batch: Batch) -> tuple[File, ...]:

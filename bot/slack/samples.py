@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from bot.config import ModelSection
 from bot.sampling import ROWS
 from bot.slack.blocks import Message, section
 from bot.slack.services import Services
-from bot.slack.text import count, escape, file_name, name
+from bot.slack.text import clean, count, escape, file_name, name
 from detectors.location import Location
 from state.records import Incident, Sample
 
@@ -36,18 +37,20 @@ def hand_out(
     """
     drawing = services.sampling.draw(model, path, rows=ROWS, by=by, of=of)
     number = None if incident is None else incident.id
-    key, payload = f"sample:{drawing.sample.name}:{number}{again}", {"sample": drawing.sample.name}
+    key = f"sample:{drawing.sample.name}:{number}{again}"
+    payload = {"sample": drawing.sample.name, "warnings": list(drawing.warnings)}
     return services.store.enqueue("sample", key, payload, number, services.now()) is not None
 
 
-def sample_message(sample: Sample, folder: str) -> Message:
-    """What to do with the file, in two sentences."""
+def sample_message(sample: Sample, folder: str, warnings: Sequence[str] = ()) -> Message:
+    """What to do with the file, in two sentences, after what to look out for."""
     about = f"{count(sample.rows, 'row')} of {file_name(sample.batch_path)} to label"
     text = (
         f"*{about}*: fill the column {name(sample.label)} of each row, or take the row out, and leave everything else "
         f"as it is. Then put the file into {name(folder, 200)} (or run `driftcatcher accept FILE`): every row is "
         "checked, and *Approve retrain* offers it."
     )
+    text = "\n".join([*(f"⚠️ {escape(clean(warning, 500))}" for warning in warnings), text])
     return Message(text, [section(text)])
 
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot import labelling
-from bot.jobs import _environment, _outcome, job_for, run_in_child
+from bot.jobs import _outcome, child_environment, job_for, run_in_child
 from bot.retraining import IN_HAND, Retraining
 from state.records import StateError
 from trainers.base import RetrainOutcome, TrainingError
@@ -124,9 +124,10 @@ def test_nothing_is_chosen_that_has_gone_since_the_form(retraining, watched, tra
 
 def test_a_training_process_does_not_get_the_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-secret")
+    monkeypatch.setenv("DRIFTCATCHER_WEBHOOK_SECRET", "open sesame")
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "needed")
-    given = _environment()
-    assert "xoxb-secret" not in given.values()
+    given = child_environment()
+    assert {"xoxb-secret", "open sesame"}.isdisjoint(given.values())
     assert given["MLFLOW_TRACKING_TOKEN"] == "needed"
     assert given["OMP_WAIT_POLICY"] == "passive"
 
@@ -241,7 +242,7 @@ def test_loose_ends_are_tied_when_the_registry_is_there(retraining, watched, tra
     store.add_version(replace(store.champion("netflow").record, version=3), datetime.now(UTC))
     registry.away, registry.left[approved.job] = True, (2,)
     with pytest.raises(TrainingError, match="The champion stays as it was"):
-        retraining._move("netflow", 3, "roll_back", "U0ANNA", "")
+        retraining._move("netflow", 3, "promote", "U0ANNA", "")
     registry.aliases["champion"] = 3
     orphan = watched.app.config.home / "models" / "netflow" / "v2" / "baseline.npz"
     orphan.parent.mkdir(parents=True)
@@ -274,9 +275,9 @@ def test_an_alias_is_left_alone_while_a_move_is_under_way(retraining, watched, r
         store.add_version(replace(store.champion("netflow").record, version=version), now)
     registry.away = True
     with pytest.raises(TrainingError):
-        retraining._move("netflow", 2, "roll_back", "U0ANNA", "")
+        retraining._move("netflow", 2, "promote", "U0ANNA", "")
     registry.away = False
-    moving = store.begin_promotion("netflow", 3, "roll_back", "U0ANNA", now)
+    moving = store.begin_promotion("netflow", 3, "promote", "U0ANNA", now)
     registry.aliases["champion"] = 3
     late = replace(retraining, now=lambda: now + timedelta(hours=1))
     late.tie_loose_ends()

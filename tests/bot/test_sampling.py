@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from bot.demo.traffic import IDENTIFIERS, LABEL_COLUMN
+from bot.slack.rendering import Renderer
+from bot.slack.samples import hand_out
+from bot.times import utc_now
 from detectors.digest import sha256_file
 from detectors.errors import DataError
 from trainers.base import SAMPLE_COLUMNS
@@ -121,6 +126,11 @@ def test_a_broken_feed_is_warned_of_and_one_that_was_not_checked_is_fine(watched
     assert checked.batch.verdict == "broken_feed"
     (warning,) = watched.app.sampling.draw(watched.model, tmp_path / "broken.csv", rows=50).warnings
     assert "is a broken feed" in warning
+    services: Any = SimpleNamespace(sampling=watched.app.sampling, store=watched.app.store, now=utc_now)
+    assert hand_out(services, watched.model, tmp_path / "broken.csv", "U0ANNA", None, None)
+    (item,) = (item for item in watched.app.store.due(utc_now()) if item.kind == "sample")
+    (post,) = Renderer(watched.app.config, watched.app.store).sample(item)
+    assert post.message.text.startswith("⚠️ broken.csv is a broken feed"), "in Slack it is said with the file"
 
 
 def test_the_draw_is_kept_with_who_asked_for_it(watched, traffic) -> None:

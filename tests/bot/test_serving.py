@@ -5,20 +5,22 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.message import Message
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from bot.bootstrap import Application
 from bot.config import ServingSection, load
-from bot.retraining import PAUSE, Retraining
+from bot.retraining import IN_HAND, PAUSE, Retraining
 from bot.serving import SECRET, NotHandedOver, hand_over
 from bot.status import read
 from detectors.digest import sha256_file
@@ -33,19 +35,29 @@ class Hook:
     def __init__(self) -> None:
         self.calls: list[tuple[Message, bytes]] = []
         self.status = 200
+        self.moved = ""  # where a redirect leads
+        self.meanwhile = lambda: None
         hook = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                meanwhile, hook.meanwhile = hook.meanwhile, lambda: None
+                meanwhile()
                 hook.calls.append((self.headers, body))
                 self.send_response(hook.status)
+                if hook.moved:
+                    self.send_header("Location", hook.moved)
+                self.end_headers()
+
+            def do_GET(self) -> None:  # where a followed redirect arrives
+                self.send_response(200)
                 self.end_headers()
 
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self._server = HTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}/hook"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
@@ -134,6 +146,54 @@ def test_a_webhook_that_refuses_is_told_again(version, hook: Hook, status: int) 
         hand_over("webhook", ServingSection(webhook=hook.url), version)
 
 
+def test_a_redirect_is_no_answer(version, hook: Hook) -> None:
+    """Followed, it would be a GET without the facts, and count as told."""
+    hook.status, hook.moved = 301, hook.url
+    with pytest.raises(NotHandedOver, match="301"):
+        hand_over("webhook", ServingSection(webhook=hook.url), version)
+
+
+def test_an_answer_that_is_no_http_is_none(version) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def garble() -> None:
+            caller, _ = server.accept()
+            with caller:
+                caller.recv(100_000)
+                caller.sendall(b"220 mail.example.org\r\n\r\n")
+
+        threading.Thread(target=garble, daemon=True).start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        with pytest.raises(NotHandedOver, match="the serving webhook does not have version 1 yet"):
+            hand_over("webhook", ServingSection(webhook=url), version)
+
+
+def test_a_password_in_the_url_is_refused_when_it_is_configured() -> None:
+    """It would not be sent, and would stand in the log."""
+    with pytest.raises(ValidationError):
+        ServingSection(webhook="https://ana:secret@deploy.example.org/hook")
+    assert ServingSection(webhook="https://deploy.example.org/hook?to=a@b").webhook
+
+
+def test_whoever_was_overtaken_tells_it_again(watched, hook: Hook, tmp_path: Path) -> None:
+    """Version 3 comes into use while the call about version 2 is under way, and arrives before it."""
+    text = watched.app.config.folder / "driftcatcher.toml"
+    with text.open("a") as file:
+        file.write(f'\n[models.serving]\nwebhook = "{hook.url}"\n')
+    config, store, now = load(text), watched.app.store, datetime.now(UTC)
+    registry = Registry()
+    retraining = Retraining(config, store, lambda: registry, lambda: now)
+    first = store.champion("netflow").record
+    for number in (2, 3):
+        store.add_version(with_file(replace(first, version=number), tmp_path / f"{number}.skops"), now)
+    hook.meanwhile = lambda: retraining._move("netflow", 3, "promote", "U0ANNA", "")
+    retraining._move("netflow", 2, "promote", "U0ANNA", "")
+    assert (hook.versions(), store.champion("netflow").record.version) == ([3, 2], 3)
+    Retraining(config, store, lambda: registry, lambda: now + IN_HAND).tie_loose_ends()
+    assert hook.versions() == [3, 2, 3]
+    assert store.to_hand_over("netflow") == ()
+
+
 def test_a_promotion_is_handed_over_at_once_or_later(watched, hook: Hook, tmp_path: Path) -> None:
     """The promotion stands though nobody answers, the status says who waits, and the newest champion is told."""
     text = watched.app.config.folder / "driftcatcher.toml"
@@ -160,6 +220,20 @@ def test_a_promotion_is_handed_over_at_once_or_later(watched, hook: Hook, tmp_pa
     later.tie_loose_ends()
     assert hook.versions() == [2, 3], "once is enough"
     assert json.loads((text.parent / "out" / "champion.json").read_text())["version"] == 3
+
+
+def test_the_status_says_since_when_a_version_is_in_use(watched, tmp_path: Path) -> None:
+    """It was trained before that, and may have been in use before."""
+    store, now = watched.app.store, datetime.now(UTC)
+    retraining = Retraining(watched.app.config, store, Registry, lambda: now + IN_HAND)
+    store.add_version(
+        with_file(replace(store.champion("netflow").record, version=2), tmp_path / "2.skops"), now
+    )
+    retraining._move("netflow", 2, "promote", "U0ANNA", "")
+    assert read(watched.model, store, now).champion_since == now + IN_HAND
+    later = replace(retraining, now=lambda: now + 2 * IN_HAND)
+    later._move("netflow", 1, "roll_back", "U0ANNA", "")
+    assert read(watched.model, store, now).champion_since == now + 2 * IN_HAND
 
 
 def test_a_promotion_that_is_refused_hands_nothing_over(watched, hook: Hook) -> None:

@@ -70,7 +70,7 @@ def test_a_running_retrain_is_cancelled(waiting: Site) -> None:
     adam = site.person(ADAM)
     approve(adam)
     assert "you are not an approver" in ask(vic, "cancel")
-    assert "Retrain 2 of netflow is cancelled." in ask(adam, "cancel")
+    assert "Retrain 2 of netflow is cancelled." in ask(adam, "Cancel")
     site.until(lambda: not training_processes(os.getpid()), "the training goes on")
     assert "No retrain is queued or running." in ask(adam, "cancel netflow")
     assert "already cancelled" in ask(adam, "cancel 2")

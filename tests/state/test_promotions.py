@@ -295,3 +295,21 @@ def test_a_promotion_while_a_newer_retrain_of_the_incident_runs_leaves_the_incid
     scene.promote(2)
     assert store.incident(incident.id).state == "retraining"
     assert store.retrain(second.id).state == "queued"
+
+
+def test_a_version_that_a_roll_back_has_skipped_can_be_promoted_again(store, scene, now):
+    """From 3 to 1: 2 is ahead, and was compared with 1."""
+    scene.champion()
+    scene.trained(None, 2)
+    scene.promote(2)
+    scene.trained(None, 3, forced=True, champion_version=2, files=(DataFile("/m.csv", "e", 5),))
+    scene.promote(3)
+    back = store.begin_promotion("ids", 1, "roll_back", "U5", now)
+    store.finish_promotion(back.id, now)
+    with pytest.raises(StateError, match="newer than version 1: promote it instead"):
+        store.begin_promotion("ids", 2, "roll_back", "U5", now)
+    scene.promote(2)
+    assert champion(store) == 2
+    with pytest.raises(AlreadyDecided, match="already promoted"):
+        store.begin_promotion("ids", 2, "promote", "U6", now)
+    assert [one.record.version for one in store.past_champions("ids")] == [1]

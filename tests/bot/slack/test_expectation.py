@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 
 from bot.expectation_text import came_line, expectation_line, minutes
 from bot.slack import retrain_blocks as said
+from bot.slack.actions import _fill_in
+from state.records import StateError
 from trainers.judgement import Cell, Expectation, compare
 
 
@@ -66,3 +69,15 @@ def test_of_an_outcome_without_a_matrix_nothing_is_compared(make: Any) -> None:
 )
 def test_time_in_words(seconds: float, said: str) -> None:
     assert minutes(seconds) == said
+
+
+def test_the_form_does_not_wait_for_an_estimate_that_broke() -> None:
+    """Whatever it was: the form says that none will come."""
+
+    def broken() -> Expectation:
+        raise StateError("the state file is in use")
+
+    said_in_form: list[str] = []
+    client: Any = SimpleNamespace(views_update=lambda **call: said_in_form.append(call["view"]))
+    _fill_in(client, {"id": "V1", "hash": "h"}, lambda expected: expected, broken)
+    assert len(said_in_form) == 1 and said_in_form[0].startswith("what it would bring cannot be estimated")
