@@ -311,7 +311,8 @@ class Renderer:
         running = [other.model for other in self.store.active_retrains() if other.state == "running"]
         if retrain.state != "queued" or len(running) < self.config.training.side_by_side:
             return []
-        return [f"it waits its turn: {', '.join(running)} is being trained"]
+        names = " and ".join(filter(None, (", ".join(running[:-1]), running[-1])))
+        return [f"it waits its turn: {names} {'is' if len(running) == 1 else 'are'} being trained"]
 
     def _start_again(self, retrain: Retrain) -> list[Post]:
         """The first reply once it is over: it loses its steps and its button."""
