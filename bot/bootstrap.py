@@ -273,6 +273,7 @@ class Bot:
 
         app = self.app
         app.retraining.recover(here_only=False)
+        app.retraining.hand_over_to_new()
         client = web_client(self.secrets.bot_token, self.secrets.api_url)
         check_token(client)
         self._delivery = app.delivery(client)

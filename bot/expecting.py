@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bot.config import Config, ModelSection
-from bot.jobs import RetrainJob, child_environment, trainer_of
+from bot.jobs import RetrainJob, child_environment, limit_memory, too_little, trainer_of
+from bot.plugins import PluginError
 from bot.times import parse_duration
 from detectors.errors import DataError
 from state.records import Trained
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
     from detectors.track_record import Champion
 
 LIMIT = timedelta(minutes=3)  # of an estimate beside the bot
+REMEMBERED = timedelta(minutes=10)  # how long one that failed is not tried again
 _one_at_a_time = threading.Lock()
+_failed: dict[tuple[object, ...], tuple[datetime, str]] = {}  # why, until when; under the lock
 
 
 def job_of(config: Config, model: ModelSection, champion: Trained, files: Sequence[DataFile]) -> RetrainJob:
@@ -50,6 +53,7 @@ def job_of(config: Config, model: ModelSection, champion: Trained, files: Sequen
         ui_url=config.mlflow.ui_url,
         tags={},
         cluster=config.cluster,
+        memory_mb=model.retrain_memory_mb,
         mix=model.mixing(),
     )
 
@@ -121,6 +125,8 @@ def in_child(job: RetrainJob, limit: timedelta = LIMIT) -> Expectation:
     try:
         answer = json.loads(done.stdout)
     except ValueError:
+        if "bad_alloc" in done.stderr or "MemoryError" in done.stderr:
+            raise TrainingError(too_little(job.memory_mb)) from None
         raise TrainingError(
             f"the estimate ended with status {done.returncode}: {done.stderr[-300:]}"
         ) from None
@@ -144,14 +150,34 @@ def kept_or_made(
     files: Sequence[DataFile],
     now: Callable[[], datetime],
 ) -> Expectation:
-    """The estimate that is known, or a new one, which is kept; one is made at a time."""
-    version = champion.record.version
+    """The estimate that is known, or a new one, which is kept; one is made at a time.
+
+    Whoever asks for one that is being made waits for it and gets the same answer, also where it fails.
+    TrainingError when it cannot be done, or could not a short while ago.
+    """
     with _one_at_a_time:
-        known = kept(store, model, champion, files)
-        if known is None:
-            known = in_child(job_of(config, model, champion, files))
-            store.keep_expectation(model.name, version, files, known, now())
-    return known
+        if (known := kept(store, model, champion, files)) is not None:
+            return known
+        job = job_of(config, model, champion, files)
+        found = _unless_it_failed(job, now)
+        store.keep_expectation(model.name, champion.record.version, files, found, now())
+    return found
+
+
+def _unless_it_failed(job: RetrainJob, now: Callable[[], datetime]) -> Expectation:
+    """Make it, but for one that failed a short while ago with the same model, files, settings and memory."""
+    for key in [key for key, (until, _) in _failed.items() if until <= now()]:
+        del _failed[key]
+    digests = tuple(file.sha256 for file in job.files)
+    settings = _settings(job.trainer, job.mix, job.spec)
+    key = (job.home, job.champion.model, job.champion.version, digests, settings, job.memory_mb)
+    if key in _failed:
+        raise TrainingError(_failed[key][1])
+    try:
+        return in_child(job)
+    except TrainingError as error:
+        _failed[key] = now() + REMEMBERED, str(error)
+        raise
 
 
 def main() -> int:
@@ -160,14 +186,22 @@ def main() -> int:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints must not mix with our JSON
     os.nice(10)
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
-    answer: dict[str, object]
-    try:
-        answer = {"expectation": asdict(estimate(RetrainJob.from_json(sys.stdin.read())))}
-    except (TrainingError, DataError) as error:
-        answer = {"error": str(error)}
-    out.write(json.dumps(answer))
+    out.write(json.dumps(_answer(RetrainJob.from_json(sys.stdin.read()))))
     out.flush()
     return 0
+
+
+def _answer(job: RetrainJob) -> dict[str, object]:
+    """The estimate, or why there is none."""
+    try:
+        if job.memory_mb is not None:
+            limit_memory(job.memory_mb)
+        return {"expectation": asdict(estimate(job))}
+    except MemoryError:
+        return {"error": too_little(job.memory_mb)}
+    except (TrainingError, DataError, PluginError) as error:
+        out_of_memory = isinstance(error.__cause__, MemoryError)
+        return {"error": too_little(job.memory_mb) if out_of_memory else str(error)}
 
 
 def _end_with_parent(parent: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import logging
 import os
@@ -220,6 +221,19 @@ def _end_when_told(
             break
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)  # its session is its own
+
+
+def limit_memory(megabytes: int) -> None:
+    """So much data beyond what Python and the libraries of every training have taken; see setrlimit(2)."""
+    import resource
+
+    for library in ("mlflow.sklearn", "sklearn.ensemble", "skops.io"):
+        importlib.import_module(library)
+    taken = 0
+    with contextlib.suppress(OSError), open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123
+        taken = int(statm.read().split()[5]) * resource.getpagesize()
+    limit = taken + (megabytes << 20)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
 def too_little(megabytes: int | None) -> str:

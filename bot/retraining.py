@@ -13,7 +13,7 @@ from bot import labelling
 from bot.config import Config, ModelSection, ServingSection
 from bot.engine import on_cluster
 from bot.lineage import origin_of
-from bot.serving import NotHandedOver, hand_over
+from bot.serving import NotHandedOver, hand_over, place
 from bot.times import utc_now
 from bot.tracking import of_move
 from detectors.digest import sha256_file
@@ -262,6 +262,9 @@ class Retraining:
                 self.store.queue_run("move", done.model, str(done.version), of_move(done, why), done.at)
             if done.retrain_id is not None and done.kind in said:
                 self._say(said[done.kind], self.store.retrain(done.retrain_id))
+            elif done.kind == "roll_back":  # no thread to say it in
+                payload = {"promotion_id": done.id, "model": done.model, "version": done.version}
+                self.store.enqueue("back_in_use", f"back_in_use:{done.id}", payload, None, self.now())
         for end in self.store.to_hand_over(promotion.model):
             self._tie(end)
         return done
@@ -330,12 +333,27 @@ class Retraining:
         before = self._settled_champion(end.model)
         if before is None or before[0] is None:
             return before is not None
-        hand_over(end.kind, self._serving(end.model), self.store.version(end.model, before[0]).record)
+        serving, kind = self._serving(end.model), end.kind
+        hand_over(kind, serving, self.store.version(end.model, before[0]).record)
+        self.store.hand(end.model, kind, place(kind, serving), before[0])
         if self._settled_champion(end.model) == before:
             return True
         # whoever moved it meanwhile may have handed over first, and ours came last
-        self.store.leave(end.model, "folder" if end.kind == "folder" else "webhook", self.now(), again=True)
+        self.store.leave(end.model, kind, self.now(), again=True)
         return False
+
+    def hand_over_to_new(self) -> None:
+        """Leave a loose end for each folder and webhook that was not handed the champion.
+
+        One that was configured after the champion came into use would else wait for the next move.
+        """
+        for model in self.config.models:
+            if (champion := self.store.champion(model.name)) is None:
+                continue
+            for kind in model.serving.kinds:
+                has = self.store.handed(model.name, kind, place(kind, model.serving))
+                if has != champion.record.version:
+                    self.store.leave(model.name, kind, self.now())
 
     def _clear(self, end: LooseEnd) -> bool:
         known = {version.record.version for version in self.store.versions(end.model)}

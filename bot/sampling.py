@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
-from io import StringIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from bot.config import ModelSection
 from bot.monitoring import NotTrained, load_baseline
 from bot.times import utc_now
 from detectors.baseline import Baseline
-from detectors.cells import category, some_names
+from detectors.cells import category, number, some_names
 from detectors.chunks import Advance
 from detectors.codes import coded
 from detectors.digest import sha256_file
@@ -123,7 +123,7 @@ class Sampling:
         warnings = self._warnings(model, digest, path)
         name = _name(model, digest, champion, strategy, rows, seed)
         if (kept := self._kept(name)) is not None:
-            return replace(kept, warnings=warnings)
+            return replace(kept, warnings=(*warnings, *_formulas(kept.file)))
         baseline = load_baseline(champion)
         pool, columns = _pool(model, baseline, path, seed, progress)
         if sha256_file(path) != digest:
@@ -167,7 +167,8 @@ class Sampling:
         )
         file = _csv(sample, pool, drawn, why, columns)
         sample = self.store.keep_sample(sample, file)
-        return Drawing(sample, self.store.sample_file(name) or file, warnings)
+        file = self.store.sample_file(name) or file
+        return Drawing(sample, file, (*warnings, *_formulas(file)))
 
     def _kept(self, name: str) -> Drawing | None:
         sample, file = self.store.sample(name), self.store.sample_file(name)
@@ -263,6 +264,28 @@ def _csv(sample: Sample, pool: Pool, drawn: Drawn, why: list[str], columns: list
     frame: pd.DataFrame = pd.DataFrame(table, dtype="str")
     frame.to_csv(text, index=False, lineterminator="\n")
     return text.getvalue().encode()
+
+
+def _formulas(file: bytes) -> tuple[str, ...]:
+    """A warning where a spreadsheet would run a cell; escaping it would make the row another one."""
+    import pandas as pd
+
+    frame: pd.DataFrame = pd.read_csv(BytesIO(file), dtype="str", keep_default_na=False)
+    found = {name: sum(map(_is_formula, [name, *frame[name]])) for name in frame}
+    count = sum(found.values())
+    if not count:
+        return ()
+    columns = some_names([str(name) for name, cells in found.items() if cells], 3)
+    what = "1 cell begins" if count == 1 else f"{count:,} cells begin"
+    return (
+        f"{what} like a formula (with =, +, - or @), in {columns}: a spreadsheet may run what stands there. Load the "
+        "columns as text, and leave those cells as they are",
+    )
+
+
+def _is_formula(cell: str) -> bool:
+    """Text that a spreadsheet may take for a formula; a number is none, nor is a lone sign for "nothing"."""
+    return len(cell.strip()) > 1 and cell.lstrip()[0] in "=+-@" and number(cell) is None
 
 
 def row_id(digest: str, row: int) -> str:

@@ -41,6 +41,12 @@ def facts(version: ModelVersion) -> dict[str, Any]:
     }
 
 
+def place(kind: str, serving: ServingSection) -> str:
+    """A digest that tells one folder or webhook from another: a URL may hold what is not for the state file."""
+    where = str(serving.folder or "") if kind == "folder" else serving.webhook
+    return hashlib.sha256(where.encode()).hexdigest()[:16]
+
+
 def hand_over(kind: str, serving: ServingSection, version: ModelVersion) -> None:
     """Put the champion into the folder, or tell the webhook; the same one again does no harm.
 

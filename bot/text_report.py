@@ -12,6 +12,7 @@ from detectors.report import DriftReport, FeatureDrift
 from state.records import Batch
 
 SHOWN = 15  # features a person reads; --json has all
+WHY = 100  # characters of a reason; it may be as long as somebody likes
 
 
 def report_text(model: str, batch: Batch, report: DriftReport) -> str:
@@ -98,7 +99,8 @@ def status_text(status: ModelStatus) -> str:
         )
     lines += [f"  cannot be used: {reason}" for reason in status.unusable]
     for decision in status.decisions:
-        why = f" ({decision.why})" if decision.why else ""
+        reason = " ".join(decision.why.split())
+        why = f" ({reason if len(reason) <= WHY else reason[: WHY - 1] + '…'})" if reason else ""
         lines.append(f"    {_at(decision.at)}  {decision.what} {decision.subject} by {decision.who}{why}")
     for point in status.history:
         psi = "     " if point.overall_psi is None else f"{point.overall_psi:.3f}"

@@ -31,7 +31,7 @@ def load_trainer(name: str, params: Mapping[str, Any]) -> Trainer:
         PluginError: it is unknown, broken, or refuses its parameters; the message says what would be right.
     """
     loaded = load_named(TRAINERS, name)
-    taken = inspect.signature(loaded).parameters if callable(loaded) else {}
+    taken = _parameters(name, loaded) if callable(loaded) else {}
     options = {key: params[key] for key in _OPTIONS if key in params and key not in taken}
     own = {
         key: value
@@ -49,6 +49,17 @@ def load_trainer(name: str, params: Mapping[str, Any]) -> Trainer:
     if "calibrate" in options:
         trainer = Calibrated(trainer, options["calibrate"], seed)
     return Trusting(trainer, tuple(options["trusted"])) if options.get("trusted") else trainer
+
+
+def _parameters(name: str, loaded: Any) -> Mapping[str, inspect.Parameter]:
+    """What it takes; some that are written in C do not say."""
+    try:
+        return inspect.signature(loaded).parameters
+    except (TypeError, ValueError) as error:
+        raise PluginError(
+            f'"{name}" does not say which parameters it takes ({error}): it can be no trainer; '
+            "name a trainer, a classifier of scikit-learn's kind, or a function that returns one"
+        ) from error
 
 
 def _check_options(name: str, options: Mapping[str, Any]) -> None:
@@ -95,7 +106,7 @@ def _base(name: str, loaded: Any, own: Mapping[str, Any], options: Mapping[str, 
 
 def _seed_of(name: str, loaded: Any, own: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """`seed` is `random_state` for the trainers that have one."""
-    takes = "random_state" in inspect.signature(loaded).parameters
+    takes = "random_state" in _parameters(name, loaded)
     if "seed" not in options or "random_state" in own:
         return {}
     if not takes and not {"calibrate", "search"} & set(options):

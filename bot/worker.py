@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import json
 import os
-import resource
 import sys
 import threading
 from dataclasses import asdict
 
-from bot.jobs import RetrainJob, perform, too_little
+from bot.jobs import RetrainJob, limit_memory, perform, too_little
 from bot.plugins import PluginError
 from detectors.errors import DataError
 from trainers.base import TrainingError
@@ -32,7 +29,7 @@ def main() -> int:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.nice(NICE)
     if job.memory_mb is not None:
-        _limit_memory(job.memory_mb)
+        limit_memory(job.memory_mb)
     try:
         outcome = perform(job, lambda step: say(progress=step))
     except MemoryError:
@@ -44,17 +41,6 @@ def main() -> int:
         return 1
     say(outcome=asdict(outcome))
     return 0
-
-
-def _limit_memory(megabytes: int) -> None:
-    """So much data beyond what Python and the libraries of every training have taken; see setrlimit(2)."""
-    for library in ("mlflow.sklearn", "sklearn.ensemble", "skops.io"):
-        importlib.import_module(library)
-    taken = 0
-    with contextlib.suppress(OSError), open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123
-        taken = int(statm.read().split()[5]) * resource.getpagesize()
-    limit = taken + (megabytes << 20)
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
 def _end_with_parent() -> None:

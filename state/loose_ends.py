@@ -3,7 +3,7 @@
 The state file is the truth. A training that ended without a result may have left runs and versions behind
 ("leftovers"), and an alias whose move failed may have moved all the same ("alias"): both are written down in the
 transaction that decides, and stay until the registry was seen to agree. So is what the serving side has yet to be
-handed ("folder", "webhook"), until it has it.
+handed ("folder", "webhook"), until it has it; which version each folder and webhook has is kept beside them.
 """
 
 from __future__ import annotations
@@ -48,6 +48,26 @@ class LooseEnds:
             known = "SELECT 1 FROM loose_ends WHERE model = ? AND kind = ? AND job = ''"
             if again or self._db.value(known, model, kind) is None:
                 leave(self._db, model, kind, "", now)
+
+    def handed(self, model: str, kind: Kind, place: str) -> int | None:
+        """The version that a place of the serving side was handed last; None for none."""
+        with self._db.read():
+            number: int | None = self._db.value(
+                "SELECT version FROM handed WHERE model = ? AND kind = ? AND place = ?", model, kind, place
+            )
+            return number
+
+    def hand(self, model: str, kind: Kind, place: str, version: int) -> None:
+        """It has it now."""
+        with self._db.write():
+            self._db.change(
+                "INSERT INTO handed (model, kind, place, version) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (model, kind, place) DO UPDATE SET version = excluded.version",
+                model,
+                kind,
+                place,
+                version,
+            )
 
     def tie_later(self, key: int, at: datetime) -> None:
         """Look at it again from then on."""

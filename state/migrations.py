@@ -290,3 +290,12 @@ def m2026_11_28_expectations(db: Database) -> None:
     columns = {"model": str, "version": int, "files": str, "at": str, "record": str}
     _table(db, "expectations", columns, set())
     db.table("expectations").create_index(["model", "version", "files"], unique=True)
+
+
+@migrations()
+def m2026_11_28_handed(db: Database) -> None:
+    """Which version each of the serving side was handed last."""
+    db.execute(
+        "CREATE TABLE handed (model TEXT NOT NULL, kind TEXT NOT NULL, place TEXT NOT NULL, version INTEGER NOT NULL,"
+        " PRIMARY KEY (model, kind, place)) STRICT, WITHOUT ROWID"
+    )

@@ -132,6 +132,8 @@ class Store:
         self.loose_ends = ends.loose_ends
         self.to_hand_over = ends.to_hand_over
         self.leave = ends.leave
+        self.handed = ends.handed
+        self.hand = ends.hand
         self.tie_later = ends.tie_later
         self.tied = ends.tied
 

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, wait
 from functools import partial
-from threading import Thread, Timer
+from threading import Lock, Thread, Timer
 from typing import Any
 
 from slack_bolt import Ack, App, Respond
@@ -17,15 +17,16 @@ from bot import expecting
 from bot.config import ModelSection
 from bot.expectation_text import expectation_line
 from bot.labelling import folder_name, unusable, waiting
+from bot.monitoring import NotTrained
 from bot.quarantine import Quarantine
 from bot.slack import ids, modals
 from bot.slack.answers import answer, beside, reference
-from bot.slack.blocks import Message
+from bot.slack.blocks import Message, section
 from bot.slack.incident_blocks import snooze_choice
 from bot.slack.samples import hand_out
 from bot.slack.services import Services
 from bot.slack.status_blocks import refusal
-from bot.slack.text import person, when
+from bot.slack.text import file_name, person, when
 from bot.slack.version_blocks import rolled_back_to
 from detectors.errors import DataError
 from detectors.location import location
@@ -44,7 +45,7 @@ class Refused(Exception):
     """The click is not carried out; the text is for the person who clicked."""
 
 
-KNOWN = (Refused, StateError, TrainingError, DataError)
+KNOWN = (Refused, StateError, TrainingError, DataError, NotTrained)
 
 
 def register(app: App, services: Services) -> None:
@@ -112,7 +113,7 @@ def _listener(handler: Callable[[Body, WebClient], None], services: Services) ->
         try:
             handler(body, client)
         except KNOWN as error:
-            answer(respond, _refused(error))
+            answer(respond, refused(error))
         except Exception as error:  # noqa: BLE001  logged by reference()
             answer(respond, refusal(reference(error)))
         services.wake()
@@ -120,7 +121,7 @@ def _listener(handler: Callable[[Body, WebClient], None], services: Services) ->
     return listener
 
 
-def _refused(error: Exception) -> Message:
+def refused(error: Exception) -> Message:
     """The refusal; only words of our own may mention people, a file name in them may not."""
     return refusal(_words(error), ours=isinstance(error, (Refused, AlreadyDecided, CoolingDown)))
 
@@ -142,6 +143,8 @@ class Clicks:
 
     def __init__(self, services: Services) -> None:
         self.services = services
+        self._drawing: set[int] = set()  # incidents for which rows to label are being drawn
+        self._drawing_lock = Lock()
 
     def approve(self, body: Body, client: WebClient) -> None:
         """Open the form for an incident that is still open."""
@@ -237,12 +240,28 @@ class Clicks:
         batch, services = self.services.store.batch(incident.last_batch_id), self.services
 
         def work() -> None:
-            if not hand_out(
-                services, model, location(batch.path), body["user"]["id"], incident, batch.sha256
-            ):
+            try:
+                new = hand_out(
+                    services, model, location(batch.path), body["user"]["id"], incident, batch.sha256
+                )
+            finally:
+                self._drawing.discard(incident.id)
+            if not new:
                 raise Refused("The rows to label of the newest batch are in this message's thread.")
 
-        self._later(body, client, work, executor=services.work)
+        with self._drawing_lock:
+            if incident.id in self._drawing:
+                raise Refused(
+                    "Rows to label are being drawn already; the file comes into this message's thread."
+                )
+            self._drawing.add(incident.id)
+        try:
+            doing = f"Drawing rows of {file_name(batch.path)} to label; the file comes into this message's thread …"
+            _whisper(body, client, Message(doing, [section(doing)]))
+            self._later(body, client, work, executor=services.work)
+        except BaseException:
+            self._drawing.discard(incident.id)
+            raise
 
     def quarantine(self, body: Body, client: WebClient) -> None:
         """Move the file of a broken feed aside."""
@@ -320,19 +339,15 @@ class Clicks:
         executor: Executor | None = None,
     ) -> None:
         """Do slow work beside the listener; the person is told what went wrong in the thread, or that it is `done`."""
-        channel, user = body["channel"]["id"], body["user"]["id"]
-        thread = body.get("message", {}).get("thread_ts")
 
         def run() -> None:
             said = done
             try:
                 work()
             except Exception as error:  # noqa: BLE001  logged by reference()
-                said = _refused(error) if isinstance(error, KNOWN) else refusal(reference(error))
+                said = refused(error) if isinstance(error, KNOWN) else refusal(reference(error))
             if said is not None:
-                client.chat_postEphemeral(
-                    channel=channel, user=user, thread_ts=thread, text=said.text, blocks=said.blocks
-                )
+                _whisper(body, client, said)
             self.services.wake()
 
         beside(executor or self.services.decisions, run)
@@ -432,6 +447,17 @@ def _fill_in(
         client.views_update(view_id=view["id"], hash=view["hash"], view=form(expected=said))
     except Exception as failed:  # noqa: BLE001  the form was answered or closed meanwhile
         log.info("the form does not show the estimate: %s", failed)
+
+
+def _whisper(body: Body, client: WebClient, said: Message) -> None:
+    """Tell the person who clicked alone, where the button is."""
+    client.chat_postEphemeral(
+        channel=body["channel"]["id"],
+        user=body["user"]["id"],
+        thread_ts=body.get("message", {}).get("thread_ts"),
+        text=said.text,
+        blocks=said.blocks,
+    )
 
 
 def _value(body: Body) -> str:

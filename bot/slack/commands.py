@@ -17,14 +17,14 @@ from bot.config import ModelSection
 from bot.listing import candidates, inbox_trouble, settled
 from bot.monitoring import BeingChecked, NotTrained
 from bot.slack import ids
-from bot.slack.actions import open_approval
+from bot.slack.actions import open_approval, refused
 from bot.slack.answers import answer, beside, reference
 from bot.slack.batch_blocks import check_reply
 from bot.slack.blocks import Message, actions, button, section, without_tables
 from bot.slack.samples import hand_out
 from bot.slack.services import Services
 from bot.slack.status_blocks import help_blocks, history_blocks, refusal, status_blocks
-from bot.slack.text import escape, name
+from bot.slack.text import escape, name, place
 from bot.slack.version_blocks import rollback_choice
 from detectors.digest import sha256_file
 from detectors.errors import DataError
@@ -134,7 +134,7 @@ class Commands:
         try:
             work()
         except (Misunderstood, NotTrained, BeingChecked, StateError, DataError) as error:
-            tell(refusal(str(error), ours=False))
+            tell(refused(error))
         except Exception as error:  # noqa: BLE001  logged by reference()
             tell(refusal(reference(error)))
 
@@ -201,7 +201,7 @@ class Commands:
         open_approval(self.services, client, body["trigger_id"], model, incident if incident else None)
 
     def sample(self, words: Sequence[str], user: str, client: WebClient, tell: Tell) -> None:
-        """Rows to label, of a named file of the inbox or of the newest checked batch, as a file in the channel."""
+        """Rows to label, of a named file of the inbox or of the newest checked one, as a file in channel or thread."""
         file, model = self._file_and_model(words)
         permission = self.services.permit(client, user, model, "draw rows to label")
         if not permission.granted:
@@ -216,8 +216,11 @@ class Commands:
             incident = newest if newest is not None and newest.last_batch_id == batch.id else None
         else:
             path, digest = self._in_inbox(model, file), None
-        doing = f"Drawing rows of {path.name} to label; the file comes into the channel …"
-        tell(Message(escape(doing), [section(escape(doing))]))
+        where = place(self.services.config.channel(model))
+        if incident is not None:
+            where = f"the thread of incident {incident.id} in {place(incident.channel)}"
+        doing = f"Drawing rows of {escape(path.name)} to label; the file comes into {where} …"
+        tell(Message(doing, [section(doing)]))
         again = f":{self.services.now():%Y%m%d%H%M%S}"  # who asks in words may want it once more
 
         def work() -> None:

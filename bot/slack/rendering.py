@@ -22,6 +22,7 @@ from bot.slack.blocks import Message, without_tables
 from bot.slack.incident_blocks import incident_message
 from bot.slack.performance_blocks import performance_alert
 from bot.slack.samples import not_uploaded, sample_message
+from bot.slack.version_blocks import back_in_use
 from bot.times import utc_now
 from bot.tracking import place_of
 from detectors.errors import DataError
@@ -229,6 +230,14 @@ class Renderer:
         )
         return [*posts, Post(channel, message, thread_ts=thread)]
 
+    def back_in_use(self, item: OutboxItem) -> list[Post]:
+        """A roll-back from a version that no retrain has made, in the model's channel."""
+        model, version = str(item.payload["model"]), int(item.payload["version"])
+        for move, why in self.store.promotions_of(model, version):
+            if move.id == item.payload["promotion_id"]:
+                return [Post(self._channel(model), back_in_use(move, why))]
+        raise UnsayableError(f"there is no finished move {item.payload['promotion_id']}")
+
     def broken_feed(self, item: OutboxItem) -> list[Post]:
         """A batch whose columns are wrong."""
         batch = self.store.batch(int(item.payload["batch_id"]))
@@ -311,7 +320,8 @@ class Renderer:
         running = [other.model for other in self.store.active_retrains() if other.state == "running"]
         if retrain.state != "queued" or len(running) < self.config.training.side_by_side:
             return []
-        return [f"it waits its turn: {', '.join(running)} is being trained"]
+        names = " and ".join(filter(None, (", ".join(running[:-1]), running[-1])))
+        return [f"it waits its turn: {names} {'is' if len(running) == 1 else 'are'} being trained"]
 
     def _start_again(self, retrain: Retrain) -> list[Post]:
         """The first reply once it is over: it loses its steps and its button."""
@@ -378,6 +388,7 @@ _KINDS: dict[str, Callable[[Renderer, OutboxItem], list[Post]]] = {
     "promoted": Renderer.promoted,
     "kept": Renderer.kept,
     "rolled_back": Renderer.rolled_back,
+    "back_in_use": Renderer.back_in_use,
     "broken_feed": Renderer.broken_feed,
     "failed_batches": Renderer.failed_batches,
     "unmeasured": Renderer.unmeasured,

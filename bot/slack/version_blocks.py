@@ -1,4 +1,4 @@
-"""The versions that a model can be rolled back to, each with its button. Pure."""
+"""The versions that a model can be rolled back to, each with its button, and that one came back. Pure."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from bot.slack import ids
 from bot.slack.blocks import Block, Message, button, confirmation, context, section
-from bot.slack.text import escape, name, percent, when
-from state.records import Trained
+from bot.slack.text import clean, escape, name, percent, person, when
+from state.records import Promotion, Trained
 
 SHOWN = 5
 
@@ -39,6 +39,16 @@ def _line(model: str, champion: int, trained: Trained) -> Block:
 
 
 def rolled_back_to(model: str, version: int) -> Message:
-    """For the one who asked; the thread of the retrain that was taken back tells the others."""
+    """For the one who asked; the thread of the retrain that was taken back, or the channel, tells the others."""
     text = f"↩️ Version {version} of {name(model)} is in use again, with its baseline."
     return Message(text, [section(text)])
+
+
+def back_in_use(move: Promotion, why: str) -> Message:
+    """For everybody, where no retrain has made the version that was taken back: there is no thread to say it in."""
+    text = (
+        f"↩️ *Version {move.version} of {name(move.model)} is in use again*, instead of version {move.previous}. "
+        f"Rolled back by {person(move.by)}, {when(move.at)}. Its baseline came back with it."
+    )
+    reason = [section(f"Reason given: {escape(clean(why, 1000))}")] if why.strip() else []
+    return Message(text, [section(text), *reason])

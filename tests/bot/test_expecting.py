@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import pytest
 from bot import expecting
 from bot.demo.traffic import LABEL_COLUMN, NEW_MIX, mix
 from detectors.digest import sha256_file
-from trainers.base import DataFile
+from trainers.base import DataFile, TrainingError
 
 
 @pytest.fixture
@@ -58,3 +58,53 @@ def test_a_search_is_no_part_of_the_quick_fits_and_of_the_time(asked: Any) -> No
     searched = expecting.estimate(asked(search=search)[-1])
     assert searched.cell == plain.cell
     assert searched.seconds >= 1200
+
+
+def test_one_that_failed_is_not_tried_again_at_once(
+    watched: Any, asked: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have taken three minutes; more memory or another trainer is another matter."""
+    tried: list[Any] = []
+
+    def fails(job: Any) -> Any:
+        tried.append(job)
+        raise TrainingError(f"no, for the {len(tried)}. time")
+
+    monkeypatch.setattr(expecting, "in_child", fails)
+    monkeypatch.setattr(expecting, "_failed", {})
+    clock = [datetime.now(UTC)]
+
+    def ask(**changes: Any) -> str:
+        model, champion, files, _ = asked()
+        changed = model.model_copy(update=changes)
+        with pytest.raises(TrainingError) as refused:
+            expecting.kept_or_made(
+                watched.app.config, watched.app.store, changed, champion, files, lambda: clock[0]
+            )
+        return str(refused.value)
+
+    assert ask() == ask() == "no, for the 1. time"
+    assert ask(retrain_memory_mb=900) == "no, for the 2. time"
+    assert tried[1].memory_mb == 900
+    assert ask(trainer={"use": "logistic_regression", "C": 0.5}) == "no, for the 3. time"
+    clock[0] += expecting.REMEMBERED - timedelta(seconds=1)
+    assert ask() == "no, for the 1. time"
+    clock[0] += timedelta(seconds=1)
+    assert ask() == "no, for the 4. time"
+
+
+@pytest.mark.parametrize("cause", [None, MemoryError()])
+def test_one_gets_no_more_memory_than_a_training_and_says_what_to_do(
+    asked: Any, monkeypatch: pytest.MonkeyPatch, cause: MemoryError | None
+) -> None:
+    def greedy(job: Any) -> Any:
+        assert limits == [150]
+        if cause is None:
+            raise MemoryError
+        raise TrainingError("the trainer failed") from cause
+
+    limits: list[int] = []
+    monkeypatch.setattr(expecting, "limit_memory", limits.append)
+    monkeypatch.setattr(expecting, "estimate", greedy)
+    said = expecting._answer(replace(asked()[-1], memory_mb=150))
+    assert "more than the 150 MB" in str(said["error"]) and "raise `retrain_memory_mb`" in str(said["error"])

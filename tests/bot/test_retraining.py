@@ -299,9 +299,9 @@ def test_a_retrain_is_cancelled_at_a_terminal(retraining, watched, traffic, run)
 
 GREEDY = """
 import sys
-from bot.worker import _limit_memory
+from bot.jobs import limit_memory
 import numpy as np
-_limit_memory(int(sys.argv[1]))
+limit_memory(int(sys.argv[1]))
 try:
     np.ones(40_000_000)  # 320 MB
 except MemoryError:

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from bot.demo.traffic import IDENTIFIERS, LABEL_COLUMN
+from bot.sampling import sample_lines
 from bot.slack.rendering import Renderer
 from bot.slack.samples import hand_out
 from bot.times import utc_now
@@ -131,6 +132,24 @@ def test_a_broken_feed_is_warned_of_and_one_that_was_not_checked_is_fine(watched
     (item,) = (item for item in watched.app.store.due(utc_now()) if item.kind == "sample")
     (post,) = Renderer(watched.app.config, watched.app.store).sample(item)
     assert post.message.text.startswith("⚠️ broken.csv is a broken feed"), "in Slack it is said with the file"
+
+
+def test_cells_that_a_spreadsheet_would_run_are_warned_of_and_stay_as_they_are(
+    watched, traffic, tmp_path
+) -> None:
+    rows = pd.read_csv(traffic.drifted).head(20)
+    rows["Src IP"] = ["-5", "+1.5e3", "-inf", "-", "", *["10.0.0.1"] * 15]
+    rows.to_csv(tmp_path / "numbers.csv", index=False)
+    assert watched.app.sampling.draw(watched.model, tmp_path / "numbers.csv").warnings == ()
+    rows["Flow ID"] = ['=HYPERLINK("http://evil.example")', "@SUM(A1)", *rows["Flow ID"][2:]]
+    rows.to_csv(tmp_path / "formulas.csv", index=False)
+    drawing = watched.app.sampling.draw(watched.model, tmp_path / "formulas.csv")
+    (warning,) = drawing.warnings
+    assert warning.startswith('2 cells begin like a formula (with =, +, - or @), in "Flow ID": ')
+    assert f"warning: {warning}" in sample_lines(drawing)
+    assert watched.app.sampling.draw(watched.model, tmp_path / "formulas.csv") == drawing
+    (tmp_path / "out.csv").write_bytes(drawing.file)
+    assert read(tmp_path / "out.csv")["Flow ID"][0] == '=HYPERLINK("http://evil.example")'
 
 
 def test_the_draw_is_kept_with_who_asked_for_it(watched, traffic) -> None:

@@ -19,7 +19,7 @@ import pytest
 from pydantic import ValidationError
 
 from bot.bootstrap import Application
-from bot.config import ServingSection, load
+from bot.config import Config, ServingSection, load
 from bot.retraining import IN_HAND, PAUSE, Retraining
 from bot.serving import SECRET, NotHandedOver, hand_over
 from bot.status import read
@@ -220,6 +220,39 @@ def test_a_promotion_is_handed_over_at_once_or_later(watched, hook: Hook, tmp_pa
     later.tie_loose_ends()
     assert hook.versions() == [2, 3], "once is enough"
     assert json.loads((text.parent / "out" / "champion.json").read_text())["version"] == 3
+
+
+def test_a_webhook_that_is_added_later_is_told_when_the_bot_starts(
+    watched, hook: Hook, tmp_path: Path
+) -> None:
+    """Once; at another address, once more; and what was handed over by a move is not told again."""
+    text, store, now = watched.app.config.folder / "driftcatcher.toml", watched.app.store, datetime.now(UTC)
+    registry = Registry()
+
+    def start(config: Config) -> Retraining:
+        retraining = Retraining(config, store, lambda: registry, lambda: now)
+        retraining.hand_over_to_new()
+        return retraining
+
+    without = text.read_text()
+    start(watched.app.config).tie_loose_ends()
+    assert hook.versions() == []
+    text.write_text(f'{without}\n[models.serving]\nwebhook = "{hook.url}"\n')
+    start(config := load(text))
+    assert read(config.model("netflow"), store, now).to_hand_over == ("webhook",)
+    start(config).tie_loose_ends()
+    assert hook.versions() == [1]
+    start(config).tie_loose_ends()
+    assert hook.versions() == [1]
+    text.write_text(f'{without}\n[models.serving]\nwebhook = "{hook.url}?to=another"\n')
+    start(config := load(text)).tie_loose_ends()
+    assert hook.versions() == [1, 1]
+    store.add_version(
+        with_file(replace(store.champion("netflow").record, version=2), tmp_path / "2.skops"), now
+    )
+    start(config)._move("netflow", 2, "promote", "U0ANNA", "")
+    start(config).tie_loose_ends()
+    assert hook.versions() == [1, 1, 2]
 
 
 def test_the_status_says_since_when_a_version_is_in_use(watched, tmp_path: Path) -> None:

@@ -101,3 +101,10 @@ def test_counters_are_words_and_what_never_happened_is_not_said(watched) -> None
     assert status.counted(dict.fromkeys(known, 2)).count(",") == len(known) - 1, (
         "every counter of the store has words"
     )
+
+
+def test_a_long_reason_is_one_short_line(watched) -> None:
+    now = datetime.now(UTC)
+    watched.app.store.record_decision("U0ANNA", "keep", "netflow", "retrain 1", "so\nthat " * 3000, now)
+    (line,) = [line for line in status_text(read(watched)).splitlines() if "keep retrain 1" in line]
+    assert "(so that so that" in line and line.endswith("…)") and len(line) < 180

@@ -130,6 +130,7 @@ def test_a_model_without_probabilities_says_what_to_do() -> None:
         (FOREST, {"n_estimatos": 5}, "has no parameter n_estimatos .* did you mean n_estimators"),
         (FOREST, {"n_estimators": "many"}, "refuses its parameters: The 'n_estimators' parameter"),
         (FOREST, {"calibrate": "platt"}, '"sigmoid" or "isotonic"'),
+        ("builtins:dict", {"a": 1}, "does not say which parameters it takes"),
         (FOREST, {"seed": -1}, "seed = -1 will not do: it is a whole number"),
         (FOREST, {"trusted": "all"}, "a list of types"),
         ("sklearn.ensemble:ExtraTreesRegressor", {}, "neither trainer nor classifier"),

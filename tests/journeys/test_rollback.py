@@ -9,7 +9,7 @@ from pathlib import Path
 from bot.slack import ids
 from bot.workspace import Person
 from tests.journeys.conftest import NewSite
-from tests.journeys.stage import ANNA, CHANNEL, MODEL, PATIENCE, VIC, Site, Slack, told
+from tests.journeys.stage import ANNA, CHANNEL, MODEL, PATIENCE, VIC, Site, Slack, sees, told
 
 
 def promoted_twice(site: Site, **second: str) -> None:
@@ -46,6 +46,7 @@ def test_an_approver_goes_back_by_two_versions(slack: Slack, new_site: NewSite) 
     assert site.champion() == 3
     anna.click(CHANNEL, shown, ids.VERSION_ROLLBACK, to_first)
     told(anna, f"Version 1 of `{MODEL}` is in use again")
+    sees(vic, f"*Version 1 of `{MODEL}` is in use again*, instead of version 3. Rolled back by <@{ANNA.id}>")
     assert site.champion() == 1
     assert site.app.retraining.registry().alias(MODEL, "champion") == 1
     anna.click(CHANNEL, shown, ids.VERSION_ROLLBACK, f"{MODEL} 2 3")

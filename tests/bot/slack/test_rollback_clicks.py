@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,8 +22,8 @@ class Busy:
     def __init__(self) -> None:
         self.waiting: list[Callable[[], None]] = []
 
-    def submit(self, work: Callable[[], None]) -> Any:
-        self.waiting.append(work)
+    def submit(self, work: Callable[..., None], *arguments: Any) -> Any:
+        self.waiting.append(partial(work, *arguments))
         return SimpleNamespace(add_done_callback=lambda _: None)
 
     def free(self) -> None:
