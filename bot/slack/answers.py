@@ -14,11 +14,18 @@ log = logging.getLogger(__name__)
 
 
 def answer(respond: Respond, message: Message) -> None:
-    """Say it to the person alone; once more without tables where Slack refuses, and the log has the rest."""
+    """Say it to the person alone; once more without tables where Slack refuses, and the log has the rest.
+
+    It never raises: of a listener that fails, Bolt may forget that it has acknowledged, and Slack would say so.
+    """
     for attempt in (message, without_tables(message)):
-        said: Any = respond(
-            text=attempt.text, blocks=attempt.blocks, response_type="ephemeral", replace_original=False
-        )
+        try:
+            said: Any = respond(
+                text=attempt.text, blocks=attempt.blocks, response_type="ephemeral", replace_original=False
+            )
+        except Exception:
+            log.exception("an answer did not reach Slack: %s", message.text)
+            return
         if said.status_code == 200:
             return
     log.error("an answer did not reach Slack (%s %s): %s", said.status_code, said.body, message.text)

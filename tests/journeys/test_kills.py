@@ -18,8 +18,10 @@ import pytest
 from mlflow import MlflowClient
 
 import bot.retraining as retraining
+from bot.config import load
 from bot.retraining import Retraining
 from bot.workspace import Workspace
+from detectors.digest import sha256_file
 from state.records import Retrain
 from state.store import Store
 from tests.benchmarks.kills.house import Server
@@ -81,7 +83,7 @@ def _trained(store: Store, scene: Scene, baseline: Path) -> Retrain:
     """A retrain that made version 3 and waits for a decision."""
     retrain, outcome = scene.approve(None), scene.outcome(3)
     store.start_retrain(retrain.id, datetime.now(UTC))
-    version = replace(outcome.version, baseline_path=str(baseline))
+    version = replace(outcome.version, baseline_path=str(baseline), baseline_sha256=sha256_file(baseline))
     return store.finish_retrain(retrain.id, replace(outcome, version=version), datetime.now(UTC))
 
 
@@ -91,6 +93,9 @@ def test_answers_of_the_server_get_lost(tmp_path: Path, server: Server) -> None:
     registry = MlflowRegistry(tmp_path / "home", relay.url)
     note = tmp_path / "note.txt"
     note.write_text("kept")
+    settings = tmp_path / "driftcatcher.toml"
+    settings.write_text('[[models]]\nname = "flows"\nlabel = { column = "y", negative = ["0"] }\n')
+    config = load(settings)
     with Store(tmp_path / "state.db") as store:
         scene = Scene(store, model="flows")
         log(registry, lambda _: (note,), tags={JOB: "first"})
@@ -118,7 +123,7 @@ def test_answers_of_the_server_get_lost(tmp_path: Path, server: Server) -> None:
 
         def moves(seconds: int) -> Retraining:
             at = datetime.now(UTC) + timedelta(seconds=seconds)
-            return Retraining(None, store, lambda: registry, lambda: at)  # type: ignore[arg-type]
+            return Retraining(config, store, lambda: registry, lambda: at)
 
         with pytest.raises(TrainingError, match="The champion stays as it was"):
             moves(0).promote(done, "U1")

@@ -43,8 +43,12 @@ def test_from_a_drifted_object_to_the_way_back(
     s3: S3, bucket: ObjectPath, embedded: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(labelling, "RELIST", 0.0)  # nobody waits a minute for the labels to be seen
-    places = {"inbox": f"{bucket}/inbox/{MODEL}", "labeled": f"{bucket}/labeled/{MODEL}"}
-    config = f'baselines = "{bucket}/baselines"\n{configuration(model=places)}'
+    model = {
+        "inbox": f"{bucket}/inbox/{MODEL}",
+        "labeled": f"{bucket}/labeled/{MODEL}",
+        "expect_rows": 100_000,
+    }
+    config = f'baselines = "{bucket}/baselines"\n{configuration(model=model)}'
     (tmp_path / "template").mkdir()
     base = upload(Files(tmp_path / "template" / "data").base, bucket / "base")
     template = train_template(tmp_path / "template", config, base)
