@@ -65,6 +65,7 @@ class TrainingData:
         holdout_eras: the same for each hold-out.
         ledger: where the duplicates and the conflicts are.
         train_keys: what decided the side of each training row: equal in equal rows, or in rows of one group.
+        holdout_groups: the same for each hold-out where `group` is set, else empty: rows of a group are related.
     """
 
     train_x: pd.DataFrame
@@ -81,6 +82,7 @@ class TrainingData:
     train_eras: np.ndarray
     holdout_eras: Mapping[Side, np.ndarray]
     train_keys: np.ndarray
+    holdout_groups: Mapping[Side, np.ndarray]
     ledger: tuple[Finding, ...] = ()
 
 
@@ -463,6 +465,7 @@ def _split(
         train_eras=rows.eras[~held][order],
         train_keys=rows.keys[~held][order],
         holdout_eras={side: rows.eras[mask] for side, mask in sides.items()},
+        holdout_groups={side: rows.keys[mask] for side, mask in sides.items() if rows.unit == "group"},
         ledger=rows.ledger,
     )
 

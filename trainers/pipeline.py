@@ -262,7 +262,8 @@ def _matrix(
     files: dict[int, list[str]] = {}
     for file in data.files:
         files.setdefault(file.era, []).append(location(file.path).name)
-    return matrix(truth, before, after, eras, files)
+    groups: dict[str, np.ndarray] = {side: own for side, own in data.holdout_groups.items()}  # noqa: C416
+    return matrix(truth, before, after, eras, files, groups or None)
 
 
 def _named(who: str, evaluations: Sequence[Evaluation]) -> dict[str, float]:

@@ -28,7 +28,7 @@ def matrix_message(retrain: Retrain, outcome: RetrainOutcome) -> Message:
     block, shown = table(("Hold-out", "Accuracy", "Recall", "Accuracy differs?"), rows)
     notes = [
         f"Each cell: version {old} → version {new}, and the difference in points with its 95 % interval"
-        " (paired bootstrap). The last column is McNemar's exact test."
+        f" (paired bootstrap). The last column is {_test(cells)}."
     ]
     if shown < len(rows):
         notes.append(f"{count(len(rows) - shown, 'more hold-out')} in the MLflow run.")
@@ -37,6 +37,13 @@ def matrix_message(retrain: Retrain, outcome: RetrainOutcome) -> Message:
     if eras := _eras(cells):
         blocks.append(context(eras))
     return Message(clip(text, 2000), blocks)
+
+
+def _test(cells: tuple[Cell, ...]) -> str:
+    """Which test the last column is of; rows of one group count as one."""
+    if any(cell.groups for cell in cells):
+        return "a sign-flip test over whole groups, which are drawn as a whole for the interval too"
+    return "McNemar's exact test"
 
 
 def _head(cell: Cell) -> str:
