@@ -10,7 +10,7 @@ from trainers.promotion import CHANCE
 
 
 def verdict(cell: Cell) -> str:
-    """Whether the two models differ in accuracy on these rows, by McNemar's two-sided exact test."""
+    """Whether the two models differ in accuracy on these rows, by the two-sided test of the cell."""
     p = cell.p_value()
     shown = "p < 0.001" if p < 0.001 else f"p {p:.2g}"
     if p > CHANCE:

@@ -7,7 +7,8 @@ Imports `detectors` and nothing of the other packages. The map of the house, fro
 - `base`: what a trainer and a registry are. `sklearn_trainers`: the built-in ones, `estimators`: any other of
   scikit-learn, `calibration` and `search`: what goes around any, by `folds`. `checks`: their contract suite.
 - `pipeline`: from files to a registered version, judged on the same hold-outs. `promotion`: the gate, which recommends.
-- `judgement`, `matrix_plot`: both models on every era's hold-out. `expectation`: what a retrain would bring, before it.
+- `judgement`, `matrix_plot`: both models on every era's hold-out, `clusters`: where rows come in groups.
+- `expectation`: what a retrain would bring, before it.
 - `sampling`: which rows of a batch to label, drawn with known chances.
 - `tracking`: checks and evaluations in MLflow, as steps and runs.
 - `mlflow_registry`, `mlflow_leftovers`, `mlflow_ui`, `model_file`, `signature`, `model_card`, `version_folder`,

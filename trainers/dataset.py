@@ -26,7 +26,7 @@ from trainers.base import (
     TrainingError,
     quiet,
 )
-from trainers.fingerprint import on_holdout, side_keys
+from trainers.fingerprint import group_keys, kept_sides, on_holdout, row_keys
 from trainers.labels import read_labels
 from trainers.ledger import Finding, findings
 from trainers.schema import learn_schema, typed_features
@@ -65,6 +65,7 @@ class TrainingData:
         holdout_eras: the same for each hold-out.
         ledger: where the duplicates and the conflicts are.
         train_keys: what decided the side of each training row: equal in equal rows, or in rows of one group.
+        holdout_groups: the same for each hold-out where `group` is set, else empty: rows of a group are related.
     """
 
     train_x: pd.DataFrame
@@ -81,6 +82,7 @@ class TrainingData:
     train_eras: np.ndarray
     holdout_eras: Mapping[Side, np.ndarray]
     train_keys: np.ndarray
+    holdout_groups: Mapping[Side, np.ndarray]
     ledger: tuple[Finding, ...] = ()
 
 
@@ -97,13 +99,14 @@ class _Table:
 class _Rows:
     """All rows of all files, duplicates gone; arrays of shape (rows,).
 
-    `keys` decide the side; `exact` hashes the features to the last bit; `new` is true for rows of new files;
-    `eras` are those of the files that held the rows first.
+    `keys` are those of the rows, or of their groups; `held` is true on the hold-out side; `exact` hashes the features
+    to the last bit; `new` is true for rows of new files; `eras` are those of the files that held the rows first.
     """
 
     features: pd.DataFrame
     labels: np.ndarray
     keys: np.ndarray
+    held: np.ndarray
     exact: np.ndarray
     new: np.ndarray
     eras: np.ndarray
@@ -203,7 +206,8 @@ def _join(
     import pandas as pd
 
     tables = olds + news
-    others = [name for name in olds[0].frame.columns if name != spec.column and name not in schema.features]
+    named = (*schema.features, spec.column, spec.group)
+    others = [name for name in olds[0].frame.columns if name not in named]
     features, identities = [], []
     for table in tables:
         _check_columns(table, schema, others, spec, notes)
@@ -216,14 +220,22 @@ def _join(
     origin = np.repeat(np.arange(len(tables)), [len(table.frame) for table in tables])
     exact = np.asarray(pd.util.hash_pandas_object(joined, index=False))
     identity = np.concatenate(identities)
-    repeated = _held_before(identity, exact, origin)
     is_new = origin >= len(olds)
     counted = is_new if news else np.ones(len(joined), dtype=bool)
+    groups = _groups(tables, spec)
+    repeated = _repeated(identity, groups, exact, origin, counted, notes)
+    keys = row_keys(joined, schema)[~repeated]
+    own = group_keys(keys, None if groups is None else groups[~repeated])
+    held = on_holdout(own)
+    if groups is not None:
+        held = kept_sides(held, keys, labels[~repeated], origin[~repeated])
+        _say_kept(held != on_holdout(own), counted[~repeated], notes)
     conflicting = _conflicting(exact, labels) & ~repeated & counted
     return _Rows(
         features=joined.loc[~repeated].reset_index(drop=True),
         labels=labels[~repeated],
-        keys=side_keys(joined, schema, _groups(tables, spec))[~repeated],
+        keys=own,
+        held=held,
         exact=exact[~repeated],
         new=is_new[~repeated],
         eras=np.array([table.file.era for table in tables])[origin[~repeated]],
@@ -241,6 +253,38 @@ def _join(
         ),
         unit="row" if spec.group is None else "group",
     )
+
+
+def _repeated(
+    identity: np.ndarray,
+    groups: np.ndarray | None,
+    exact: np.ndarray,
+    origin: np.ndarray,
+    counted: np.ndarray,
+    notes: list[str],
+) -> np.ndarray:
+    """True where an earlier file holds the row; also with another group, which was renamed or left out since."""
+    import pandas as pd
+
+    repeated = _held_before(identity, exact, origin)
+    if groups is None:
+        return repeated
+    whole = pd.DataFrame({"row": identity, "group": pd.Series(groups, dtype=object)})
+    alike = _held_before(np.asarray(pd.util.hash_pandas_object(whole, index=False)), exact, origin)
+    if moved := int((repeated & ~alike & counted).sum()):
+        notes.append(
+            f"{moved:,} rows are in an earlier file with another group: they are copies, and the group named first "
+            "counts"
+        )
+    return np.asarray(repeated | alike)
+
+
+def _say_kept(moved: np.ndarray, counted: np.ndarray, notes: list[str]) -> None:
+    if number := int((moved & counted).sum()):
+        notes.append(
+            f"{number:,} rows have the features of a row of an earlier file, and stay on its side though their own "
+            "group is on the other"
+        )
 
 
 def _as_written(spec: LabelSpec) -> tuple[str, ...]:
@@ -327,7 +371,7 @@ def _periods(tables: list[_Table], spec: LabelSpec, notes: list[str], kept: np.n
 
 
 def _identity(table: _Table, typed: pd.DataFrame, others: list[str]) -> np.ndarray:
-    """A hash of each whole row (features, label, and columns that are no features), shape (rows,)."""
+    """A hash of each whole row (features, label, and the `others`: columns that are no features), shape (rows,)."""
     import pandas as pd
 
     columns: dict[str, object] = {f"feature {name}": typed[name].to_numpy() for name in typed.columns}
@@ -425,7 +469,7 @@ def _conflicting(exact: np.ndarray, labels: np.ndarray) -> np.ndarray:
 def _split(
     rows: _Rows, schema: Schema, olds: list[_Table], news: list[_Table], notes: list[str]
 ) -> TrainingData:
-    held = on_holdout(rows.keys)
+    held = rows.held
     _guard(rows, held, olds, news)
     train_x, train_y = rows.part(~held)
     if len(held) >= _SOME_ROWS and not _USUAL_SHARE[0] <= held.mean() <= _USUAL_SHARE[1]:
@@ -433,11 +477,6 @@ def _split(
         notes.append(
             f"{100 * held.mean():.0f} % of the rows are held out instead of 30 %: there are only "
             f"{_different(rows, different)}, and the same one is always on the same side"
-        )
-    if rows.unit == "group" and (twins := int(np.isin(rows.exact[~held], rows.exact[held]).sum())):
-        notes.append(
-            f"{twins:,} training rows have the same features as a row of another group on the hold-out side: if they "
-            "are the same rows, given again with their group changed or empty, the hold-outs say too much"
         )
     # The model shall depend on which rows there are, not on how the files were sorted.
     order = np.lexsort((train_y, rows.exact[~held], rows.keys[~held]))
@@ -463,6 +502,7 @@ def _split(
         train_eras=rows.eras[~held][order],
         train_keys=rows.keys[~held][order],
         holdout_eras={side: rows.eras[mask] for side, mask in sides.items()},
+        holdout_groups={side: rows.keys[mask] for side, mask in sides.items() if rows.unit == "group"},
         ledger=rows.ledger,
     )
 

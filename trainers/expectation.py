@@ -74,7 +74,8 @@ def expect(
         spent, fitted, done = time.monotonic() - started, len(rows), done + 1
         after[mine] = predicted(quick, data.train_x.iloc[new[mine]], f"the new {trainer.name}")[0]
     judged = after >= 0
-    cell = compare("new", data.train_y[new[judged]], before[judged], after[judged])
+    groups = data.train_keys[new[judged]] if data.holdout_groups else None
+    cell = compare("new", data.train_y[new[judged]], before[judged], after[judged], groups=groups)
     whole = len(draw(mix, data.train_eras, data.train_y))
     seconds = read + spent * max(1.0, whole / max(fitted, 1)) + _REGISTERING
     return Expectation(cell, done, fitted, whole, seconds)

@@ -48,9 +48,14 @@ def side_keys(features: pd.DataFrame, schema: Schema, groups: np.ndarray | None 
         groups: the group of each row (a host, a session, a customer) as `series_categories` gives it, None where
             a row has none. Rows of one group are then on one side, for ever.
     """
-    keys = row_keys(features, schema)
+    return group_keys(row_keys(features, schema), groups)
+
+
+def group_keys(keys: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
+    """The keys of `side_keys`, from those of `row_keys`."""
     if groups is None:
         return keys
+    keys = keys.copy()
     own = [at for at, group in enumerate(groups) if group is not None]
     names, group_of = np.unique(groups[own].astype(str), return_inverse=True)
     hashed = [hashlib.blake2b(b"\x1d" + _bytes(name), digest_size=8).digest() for name in names]
@@ -73,3 +78,33 @@ def _numbers(features: pd.DataFrame, columns: list[str]) -> np.ndarray:
 def on_holdout(keys: np.ndarray) -> np.ndarray:
     """True where the row belongs to the hold-out side, shape (rows,): the lowest 30 % of the key range."""
     return keys < np.uint64(HOLDOUT_SHARE * 2**64)
+
+
+def kept_sides(held: np.ndarray, rows: np.ndarray, labels: np.ndarray, origin: np.ndarray) -> np.ndarray:
+    """The sides on which rows stay that an earlier file held, whatever group a later one names; shape (rows,).
+
+    A row that is given again with its group blank or renamed would else change sides. It stays where the earlier
+    rows with its features and label are, or, with a label that is new, where those with its features are. Where they
+    are on both sides already (few values in all, and several groups) its own group decides, as for any row.
+
+    Args:
+        held: the side that each row's own group gives it, true for the hold-out.
+        rows: their `row_keys`;  labels: 0 or 1.
+        origin: number of the file each row is in, ascending.
+    """
+    held = held.copy()
+    _, known = np.unique(rows, return_inverse=True)
+    codes = (known, 2 * known + labels.astype(np.int64))  # the label last, as it says more
+    size = 2 * (int(known.max(initial=0)) + 1)
+    seen = [np.zeros(size, dtype=np.int64) for _ in codes]
+    measured = [np.zeros(size, dtype=np.int64) for _ in codes]
+    starts = np.flatnonzero(np.diff(origin, prepend=-1))
+    for mine in np.split(np.arange(len(origin)), starts[1:]):
+        for code, all_of, held_of in zip(codes, seen, measured, strict=True):
+            before, there = all_of[code[mine]], held_of[code[mine]]
+            one_side = (before > 0) & ((there == 0) | (there == before))
+            held[mine[one_side]] = there[one_side] > 0
+        for code, all_of, held_of in zip(codes, seen, measured, strict=True):
+            np.add.at(all_of, code[mine], 1)
+            np.add.at(held_of, code[mine], held[mine])
+    return held

@@ -11,17 +11,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from detectors.metrics import Metrics
+from trainers.clusters import RESAMPLES, Shifts, draw_groups, shifts, sign_flip
 
 if TYPE_CHECKING:
     import numpy as np  # at run time late: a status reads what is stored of a judgement, and loads no NumPy
 
 LEVEL = 0.95
-RESAMPLES = 4_000
 MEASURED = ("accuracy", "recall", "precision", "fpr")
 _PSEUDO = 0.5  # rows added to each cell of a class's 2 × 2 table before rows are drawn
 _SEED = 0
-
-
+Alternative = Literal["two-sided", "greater", "less"]
 MINUS = "\u2212"
 
 
@@ -51,6 +50,8 @@ class Cell:
         decided: metric ("accuracy" of all rows, "recall" of the positive ones) -> rows that only the
             challenger and rows that only the champion has right.
         files: names of the files which the rows first came in.
+        groups: how many groups the rows are of, where some are related (`group` of the labels); 0 where none are.
+        shifts: metric -> how many of the groups gained how many rows net; what p is then taken from.
     """
 
     holdout: str
@@ -59,23 +60,35 @@ class Cell:
     differences: Mapping[str, Difference] = field(default_factory=dict)
     decided: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     files: tuple[str, ...] = ()
+    groups: int = 0
+    shifts: Mapping[str, Shifts] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
         """Rows of the hold-out."""
         return self.champion.rows
 
+    @property
+    def test(self) -> str:
+        """Which test p is of."""
+        return f"sign-flip test over {self.groups:,} groups" if self.groups else "McNemar's exact test"
+
     def p_value(self, metric: str = "accuracy") -> float:
-        """Are the two different? McNemar's two-sided exact p."""
-        return mcnemar(*self.decided.get(metric, (0, 0)))
+        """Are the two different? Two-sided p of `test`."""
+        return self._p(metric, "two-sided")
 
     def p_gain(self, metric: str = "accuracy") -> float:
-        """Is the challenger better? McNemar's one-sided exact p."""
-        return mcnemar(*self.decided.get(metric, (0, 0)), "greater")
+        """Is the challenger better? One-sided p of `test`."""
+        return self._p(metric, "greater")
 
     def p_loss(self, metric: str = "accuracy") -> float:
-        """Is the challenger worse? McNemar's one-sided exact p."""
-        return mcnemar(*self.decided.get(metric, (0, 0)), "less")
+        """Is the challenger worse? One-sided p of `test`."""
+        return self._p(metric, "less")
+
+    def _p(self, metric: str, alternative: Alternative) -> float:
+        if self.groups:
+            return sign_flip(self.shifts.get(metric, ()), alternative)
+        return mcnemar(*self.decided.get(metric, (0, 0)), alternative)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +111,7 @@ class Expectation:
     settings: str = ""
 
 
-def mcnemar(
-    gained: int, lost: int, alternative: Literal["two-sided", "greater", "less"] = "two-sided"
-) -> float:
+def mcnemar(gained: int, lost: int, alternative: Alternative = "two-sided") -> float:
     """McNemar's exact p: how often chance alone would favour one of the two models at least this much.
 
     Of the rows on which exactly one of the two is right, without a difference each is right in half of them
@@ -117,7 +128,12 @@ def mcnemar(
 
 
 def compare(
-    holdout: str, truth: np.ndarray, champion: np.ndarray, challenger: np.ndarray, files: Sequence[str] = ()
+    holdout: str,
+    truth: np.ndarray,
+    champion: np.ndarray,
+    challenger: np.ndarray,
+    files: Sequence[str] = (),
+    groups: np.ndarray | None = None,
 ) -> Cell:
     """Two models on the same rows.
 
@@ -126,6 +142,7 @@ def compare(
         truth: 0 and 1, shape (rows,).
         champion / challenger: what each predicts, shape (rows,).
         files: where the rows come from.
+        groups: a key of each row's group, shape (rows,); None where all rows are independent.
     """
     import numpy as np
 
@@ -135,17 +152,27 @@ def compare(
     right = (champion == truth).astype(int) + 2 * (
         challenger == truth
     )  # 1: champion alone, 2: challenger alone
-    tables = {label: np.bincount(right[truth == label], minlength=4) for label in (0, 1)}
-    both = tables[0] + tables[1]
+    place = right + 4 * (truth == 1)  # negatives first
+    both = np.bincount(right, minlength=4)
     decided = {"accuracy": (int(both[2]), int(both[1]))}
-    if tables[1].any():
-        decided["recall"] = (int(tables[1][2]), int(tables[1][1]))
-    return Cell(holdout, before, after, _differences(tables, before, after), decided, tuple(files))
+    masks = {"accuracy": np.ones(len(truth), dtype=bool)}
+    if before.tp + before.fn:
+        masks["recall"] = truth == 1
+        decided["recall"] = (int((place == 6).sum()), int((place == 5).sum()))
+    names, group_of = np.unique(groups if groups is not None else np.arange(0), return_inverse=True)
+    if groups is None or len(names) == len(truth):  # one row a group: independent rows
+        drawn = _drawn_rows(np.bincount(place, minlength=8))
+        found = _differences(drawn, before, after)
+        return Cell(holdout, before, after, found, decided, tuple(files))
+    tables = np.bincount(8 * group_of + place, minlength=8 * len(names)).reshape(-1, 8)
+    found = _differences(draw_groups(tables), before, after)
+    gained = (right == 2).astype(int) - (right == 1)
+    moved = {metric: shifts(gained * rows, group_of) for metric, rows in masks.items()}
+    return Cell(holdout, before, after, found, decided, tuple(files), len(names), moved)
 
 
-def _differences(tables: Mapping[int, np.ndarray], before: Metrics, after: Metrics) -> dict[str, Difference]:
-    """Paired percentile bootstrap over the rows (Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
-    chapters 8 and 13), seeded.
+def _drawn_rows(counts: np.ndarray) -> np.ndarray:
+    """Counts of resamples of independent rows, shape (resamples, 8), from the same counts; seeded.
 
     All metrics follow from how many rows of each class both models, one or none get right, so to draw rows is to
     draw these counts from a multinomial. Before that half a row is added to each count of a class that occurs (as
@@ -155,10 +182,20 @@ def _differences(tables: Mapping[int, np.ndarray], before: Metrics, after: Metri
     """
     import numpy as np
 
-    counts = np.concatenate([table + _PSEUDO * bool(table.any()) for table in (tables[0], tables[1])])
-    rng = np.random.default_rng(_SEED)
-    drawn = rng.multinomial(before.rows, counts / counts.sum(), size=RESAMPLES)
-    # Columns of a class: neither right, the champion alone, the challenger alone, both.
+    added = np.repeat([_PSEUDO * bool(counts[:4].any()), _PSEUDO * bool(counts[4:].any())], 4)
+    shares = (counts + added) / (counts + added).sum()
+    return np.random.default_rng(_SEED).multinomial(int(counts.sum()), shares, size=RESAMPLES)
+
+
+def _differences(drawn: np.ndarray, before: Metrics, after: Metrics) -> dict[str, Difference]:
+    """Paired percentile bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 8 and 13).
+
+    Args:
+        drawn: the resamples. Columns of a class, negatives first: neither right, the champion alone, the challenger
+            alone, both.
+    """
+    import numpy as np
+
     one, other = (_metrics(drawn[:, :4], drawn[:, 4:], column) for column in (1, 2))
     found = {}
     for name in MEASURED:
@@ -194,12 +231,14 @@ def matrix(
     challenger: Mapping[str, np.ndarray],
     eras: Mapping[str, np.ndarray],
     files: Mapping[int, Sequence[str]],
+    groups: Mapping[str, np.ndarray] | None = None,
 ) -> tuple[Cell, ...]:
     """The forgetting matrix: the old hold-out, each past era's where there are several, the new one.
 
     Args:
         truth / champion / challenger / eras: by hold-out ("old", "new"), each of shape (rows,).
         files: names of the files of each era.
+        groups: by hold-out the key of each row's group; None where all rows are independent.
     """
     import numpy as np
 
@@ -207,13 +246,14 @@ def matrix(
     for side in ("old", "new"):
         if side not in truth or not len(truth[side]):
             continue
-        own = eras[side]
+        own, related = eras[side], None if groups is None else groups[side]
         past = [int(era) for era in np.unique(own)]
         named = [name for era in past for name in files.get(era, ())]
-        cells.append(compare(side, truth[side], champion[side], challenger[side], named))
+        cells.append(compare(side, truth[side], champion[side], challenger[side], named, related))
         if side == "old" and len(past) > 1:
             for era in past:
                 rows = own == era
                 right, before, after = (part[side][rows] for part in (truth, champion, challenger))
-                cells.append(compare(f"era {era}", right, before, after, files.get(era, ())))
+                kin = None if related is None else related[rows]
+                cells.append(compare(f"era {era}", right, before, after, files.get(era, ()), kin))
     return tuple(cells)

@@ -94,16 +94,17 @@ def train(
     """
     job = _Job("train", model, spec, trainer, registry, home, baselines, progress, mix)
     data = build(base_files, new_files, spec, progress=progress)
-    estimator = _fit(trainer, data, mix, progress)
+    places = draw(mix, data.train_eras, data.train_y)
+    estimator = _fit(trainer, data, places, progress)
     evaluations, _ = _evaluate(estimator, data, f"the new {trainer.name}")
     said = {**(tags or {}), "driftcatcher.kind": "train"}
     about: dict[str, Any] = {"spec": spec, "gate": gate, "trainer": trainer, "origin": origin, "mix": mix}
     lineage = lineage_of("train", data, base_files, new_files, **about)
     counted = counted_rows(data.duplicates, data.conflicts) + tuple(map(str, data.ledger[:_LISTED]))
-    remarks = data.notes + _said(trainer) + counted + _mix_note(job, data)
+    remarks = data.notes + _said(trainer) + counted + _mix_note(mix, data, places)
     broken = breaches(evaluations, gate)
     card = Card(model, trainer.name, lineage, data.schema, evaluations, reasons=broken, notes=remarks)
-    version = _register(job, data, estimator, _named("challenger", evaluations), said, card)
+    version = _register(job, data, places, estimator, _named("challenger", evaluations), said, card)
     return TrainOutcome(version, remarks + broken)
 
 
@@ -138,7 +139,8 @@ def retrain(
     current = registry.load(champion)  # first: without the champion there is nothing to compare with
     schema = champion.schema if champion.schema.features else None
     data = build(champion.data, new_files, spec, schema=schema, owner=owner, progress=progress)
-    estimator = _fit(trainer, data, mix, progress)
+    places = draw(mix, data.train_eras, data.train_y)
+    estimator = _fit(trainer, data, places, progress)
     progress("measuring the current and the new model on the same hold-outs")
     before, said_before = _evaluate(current, data, owner)
     after, said_after = _evaluate(estimator, data, f"the new {trainer.name}")
@@ -156,12 +158,12 @@ def retrain(
     about: dict[str, Any] = {"spec": spec, "gate": gate, "trainer": trainer, "origin": origin, "mix": mix}
     lineage = lineage_of("retrain", data, champion.data, new_files, **about, parent=champion.version)
     drawn = partial(matrix_files, cells=cells, champion=f"v{champion.version}")
-    notes = data.notes + _said(trainer) + _mix_note(job, data)
+    notes = data.notes + _said(trainer) + _mix_note(mix, data, places)
     remarks = notes + counted_rows(data.duplicates, data.conflicts)
     card = Card(
         job.model, trainer.name, lineage, data.schema, after, before, recommendation, tuple(reasons), remarks
     )
-    version = _register(job, data, estimator, metrics, said, card, drawn)
+    version = _register(job, data, places, estimator, metrics, said, card, drawn)
     return RetrainOutcome(
         before,
         after,
@@ -208,23 +210,22 @@ def _same_sides(champion: ModelVersion, spec: LabelSpec) -> None:
         )
 
 
-def _mix_note(job: _Job, data: TrainingData) -> tuple[str, ...]:
-    if job.mix.use == "all":
-        return ()
-    return (told(job.mix, draw(job.mix, data.train_eras, data.train_y), data.train_eras),)
+def _mix_note(mix: Mix, data: TrainingData, places: np.ndarray) -> tuple[str, ...]:
+    return () if mix.use == "all" else (told(mix, places, data.train_eras),)
 
 
 def refit(
     data: TrainingData, trainer: Trainer, mix: Mix = ALL, progress: Progress = quiet
 ) -> tuple[Evaluation, ...]:
     """Train on some data once more, and measure on its hold-outs; nothing is registered."""
-    return _evaluate(_fit(trainer, data, mix, progress), data, f"the new {trainer.name}")[0]
+    places = draw(mix, data.train_eras, data.train_y)
+    return _evaluate(_fit(trainer, data, places, progress), data, f"the new {trainer.name}")[0]
 
 
-def _fit(trainer: Trainer, data: TrainingData, mix: Mix, progress: Progress) -> Any:
+def _fit(trainer: Trainer, data: TrainingData, places: np.ndarray, progress: Progress) -> Any:
+    """`places`: of the training rows that are fitted on, as drawn by the mix."""
     features, labels = data.train_x, data.train_y
-    if mix.use != "all":
-        places = draw(mix, data.train_eras, labels)
+    if not np.array_equal(places, np.arange(len(labels))):  # else no copy of them is needed
         features, labels = features.iloc[places].reset_index(drop=True), labels[places]
     rows, columns = features.shape
     progress(f"training {trainer.name} on {rows:,} rows of {columns} features")
@@ -262,7 +263,8 @@ def _matrix(
     files: dict[int, list[str]] = {}
     for file in data.files:
         files.setdefault(file.era, []).append(location(file.path).name)
-    return matrix(truth, before, after, eras, files)
+    groups: dict[str, np.ndarray] = {side: own for side, own in data.holdout_groups.items()}  # noqa: C416
+    return matrix(truth, before, after, eras, files, groups or None)
 
 
 def _named(who: str, evaluations: Sequence[Evaluation]) -> dict[str, float]:
@@ -292,6 +294,7 @@ def _of_eras(cells: Sequence[Cell]) -> dict[str, float]:
 def _register(
     job: _Job,
     data: TrainingData,
+    places: np.ndarray,
     estimator: Any,
     metrics: Mapping[str, float],
     tags: Mapping[str, str],
@@ -320,7 +323,7 @@ def _register(
             job.model,
             estimator,
             example=data.train_x.head(_EXAMPLE_ROWS),
-            params={**_described(data, job), "trainer": job.trainer.name, **job.trainer.params()},
+            params={**_described(data, job, places), "trainer": job.trainer.name, **job.trainer.params()},
             metrics=metrics,
             tags={**tags, "driftcatcher.model": job.model, **lineage_tags(lineage)},
             data=data.files,
@@ -398,11 +401,11 @@ def _table(baseline: Baseline, data: TrainingData, held: pd.DataFrame) -> CodedR
     return reference_rows(list(baseline.features.values()), rows, spans)
 
 
-def _described(data: TrainingData, job: _Job) -> dict[str, Any]:
+def _described(data: TrainingData, job: _Job, places: np.ndarray) -> dict[str, Any]:
     """What the run says about its data."""
     spec = job.spec
     held = np.concatenate(list(data.holdout_eras.values()))
-    fitted = data.train_eras[draw(job.mix, data.train_eras, data.train_y)]
+    fitted = data.train_eras[places]
     return {
         **job.mix.params(),
         **{f"rows.fitted.era_{era}": int((fitted == era).sum()) for era in np.unique(fitted)},

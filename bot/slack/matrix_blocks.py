@@ -28,7 +28,7 @@ def matrix_message(retrain: Retrain, outcome: RetrainOutcome) -> Message:
     block, shown = table(("Hold-out", "Accuracy", "Recall", "Accuracy differs?"), rows)
     notes = [
         f"Each cell: version {old} → version {new}, and the difference in points with its 95 % interval"
-        " (paired bootstrap). The last column is McNemar's exact test."
+        f" (paired bootstrap). The last column is {_test(cells)}."
     ]
     if shown < len(rows):
         notes.append(f"{count(len(rows) - shown, 'more hold-out')} in the MLflow run.")
@@ -44,6 +44,13 @@ def _worse(cell: Cell) -> str:
     lost = [m for m in ("accuracy", "recall") if m in cell.decided and cell.p_loss(m) <= CHANCE / 2]
     where = escape(title(cell.holdout).lower())
     return "" if not lost else where if "accuracy" in lost else f"{where} (recall)"
+
+
+def _test(cells: tuple[Cell, ...]) -> str:
+    """Which test the last column is of; rows of one group count as one."""
+    if any(cell.groups for cell in cells):
+        return "a sign-flip test over whole groups, which are drawn as a whole for the interval too"
+    return "McNemar's exact test"
 
 
 def _head(cell: Cell) -> str:

@@ -63,16 +63,81 @@ def test_rows_that_were_drawn_with_unequal_chances_are_said_to_be(flows, csv, sp
     assert not any(name.startswith("dc_") for name in data.train_x)
 
 
-def test_rows_given_again_with_another_group_are_said_to_be_on_both_sides(flows, csv, spec):
-    hosts = [f"h{n % 40}" for n in range(300)]
-    base = flows(300).assign(host=hosts)
+def regrouped(hosts: pd.Series, how: str) -> pd.Series:
+    """The group column as somebody else wrote it."""
+    if how == "renamed":
+        return "srv-" + hosts
+    return hosts.where(np.zeros(len(hosts), bool) if how == "blank" else np.arange(len(hosts)) % 2 == 0)
+
+
+def held_rows(data) -> set[tuple]:
+    return set().union(*(rows_of(features) for features, _ in data.holdouts.values()))
+
+
+@pytest.mark.parametrize("how", ["blank", "renamed", "half blank"])
+def test_rows_given_again_with_another_group_never_change_sides(flows, csv, spec, how):
+    base = flows(300).assign(host=[f"h{n % 40}" for n in range(300)])
     grouped = replace(spec, group="host")
     once = csv(base, "once.csv")
-    assert not any("another group" in note for note in build([once], [], grouped).notes)
-    again = csv(base.assign(host=[f"srv-{host}" for host in hosts]), "again.csv")
-    assert any(
-        "of another group on the hold-out side" in note for note in build([once], [again], grouped).notes
+    first = build([once], [], grouped)
+    again = base.assign(host=regrouped(base["host"], how))
+    with pytest.raises(TrainingError, match="is in the old data already"):
+        build([once], [csv(again, "again.csv")], grouped)
+    more = pd.concat(
+        [
+            flows(200, seed=3).assign(host=[f"k{n % 40}" for n in range(200)]),
+            again.sample(frac=1, random_state=0),
+        ]
     )
+    later = build([once], [csv(more, "more.csv")], grouped, schema=first.schema)
+    assert later.duplicates == 300
+    assert any("rows are in an earlier file with another group: they are copies" in n for n in later.notes)
+    assert not held_rows(first) & rows_of(later.train_x)
+    assert not rows_of(first.train_x) & held_rows(later)
+    assert len(later.holdouts["old"][1]) == len(first.holdouts["old"][1])
+
+
+@pytest.mark.parametrize("how", ["blank", "renamed", "half blank"])
+def test_with_other_numbers_or_labels_they_are_no_copies_but_stay_on_their_side(flows, csv, spec, how):
+    base = flows(300).assign(host=[f"h{n % 40}" for n in range(300)])
+    grouped = replace(spec, group="host")
+    once = csv(base, "once.csv")
+    first = build([once], [], grouped)
+    other = base.assign(host=regrouped(base["host"], how), id=range(300))
+    other.loc[::3, "label"] = other.loc[::3, "label"].map({"BENIGN": "ddos", "ddos": "BENIGN"})
+    files = [
+        csv(pd.concat([other, other]), "other.csv"),
+        csv(other.assign(id=range(900, 1200), host="x"), "x.csv"),
+    ]
+    later = build([once], files, grouped, schema=first.schema)
+    assert later.duplicates == 0
+    assert any("stay on its side though their own group is on the other" in note for note in later.notes)
+    assert not held_rows(first) & rows_of(later.train_x)
+    assert not rows_of(first.train_x) & held_rows(later)
+    retrained = build(
+        later.files,
+        [csv(flows(90, seed=9).assign(host=[f"y{n % 40}" for n in range(90)]), "y.csv")],
+        grouped,
+        schema=first.schema,
+    )
+    assert not held_rows(first) & rows_of(retrained.train_x)
+
+
+def test_new_groups_with_the_few_rows_there_are_train_and_measure_by_group(csv) -> None:
+    rng = np.random.default_rng(0)
+
+    def write(name: str, rows: int, hosts: str) -> Path:
+        frame = pd.DataFrame({"a": rng.integers(0, 4, rows), "b": rng.integers(0, 4, rows)})
+        frame["host"] = [f"{hosts}{n}" for n in rng.integers(0, 60, rows)]
+        return csv(frame.assign(y=rng.integers(0, 2, rows)), name)
+
+    spec = LabelSpec("y", positive=("1",), group="host")
+    data = build([write("old.csv", 3000, "h")], [write("new.csv", 1500, "g")], spec)
+    assert data.duplicates == 0
+    held = len(data.holdouts["new"][1])
+    assert held + data.new_rows == 1500
+    assert 0.1 < held / 1500 < 0.5
+    assert not any("stay on its side" in note for note in data.notes)
 
 
 def test_a_row_belongs_to_the_era_of_the_file_that_first_held_it(flows, csv, spec):

@@ -10,8 +10,10 @@ import pytest
 from detectors.baseline import Baseline
 from trainers.base import Gate, TrainingError
 from trainers.dataset import build
+from trainers.expectation import expect
 from trainers.mixing import Mix
 from trainers.pipeline import retrain, train
+from trainers.scoring import champion as asked
 from trainers.sklearn_trainers import HistGradientBoosting
 
 FAST = HistGradientBoosting(max_iter=20)
@@ -107,7 +109,12 @@ def test_sides_are_not_changed_between_retrains(
     new = csv(hosted(flows, 300, seed=4, kinds=("scan", "BENIGN")), "b.csv")
     with pytest.raises(TrainingError, match=r'were chosen by "host", the configuration now says row by row'):
         retrain(champion, [new], replace(spec, ignore=("id", "host")), FAST, registry, home, gate=Gate())
-    assert retrain(champion, [new], grouped, FAST, registry, home, gate=Gate()).version.group == "host"
+    outcome = retrain(champion, [new], grouped, FAST, registry, home, gate=Gate())
+    assert outcome.version.group == "host"
+    assert [5 < cell.groups < 40 for cell in outcome.matrix] == [True, True]
+    assert any("sign-flip test over" in reason for reason in outcome.reasons)
+    expected = expect(champion, asked(champion), [new], grouped, FAST).cell
+    assert 20 < expected.groups < 60
 
 
 def test_the_mix_is_what_is_trained_on_and_is_recorded(

@@ -47,6 +47,15 @@ def test_the_matrix_says_what_was_forgotten(make: Any, accepted: Any, shown: Any
     assert by_head["Era 2, 30 rows"][1] == "n/a"  # no attack among them: no recall
     assert by_head["New, 150 rows"][2] == "better (p < 0.001)"
     assert "Era 1: `port &lt;scan&gt;.csv`" in drawn
+    assert "The last column is McNemar's exact test." in drawn
+
+
+def test_it_says_that_groups_were_tested(make: Any, accepted: Any, shown: Any) -> None:
+    ones, host = np.ones(60, dtype=int), np.arange(60) // 10
+    alone = compare("new", ones, 0 * ones, ones, groups=host)
+    drawn = shown(accepted(matrix_message(make.retrain(), make.outcome("promote", matrix=(alone,)))))
+    assert "better (p 0.031)" in drawn  # all of 6 groups: 2 / 2^6
+    assert "The last column is a sign-flip test over whole groups" in drawn
 
 
 def test_attacks_that_are_forgotten_while_accuracy_gains_are_named(
