@@ -224,18 +224,20 @@ def _join(
     counted = is_new if news else np.ones(len(joined), dtype=bool)
     groups = _groups(tables, spec)
     repeated = _repeated(identity, groups, exact, origin, counted, notes)
-    keys = row_keys(joined, schema)[~repeated]
-    own = group_keys(keys, None if groups is None else groups[~repeated])
+    keys = row_keys(joined, schema)
+    own = group_keys(keys, groups)
     held = on_holdout(own)
-    if groups is not None:
-        held = kept_sides(held, keys, labels[~repeated], origin[~repeated])
-        _say_kept(held != on_holdout(own), counted[~repeated], notes)
+    if (
+        groups is not None
+    ):  # of all rows, copies too: what a later file repeats must not change the sides before it
+        held = kept_sides(held, keys, labels, origin)
+        _say_kept(held != on_holdout(own), counted & ~repeated, notes)
     conflicting = _conflicting(exact, labels) & ~repeated & counted
     return _Rows(
         features=joined.loc[~repeated].reset_index(drop=True),
         labels=labels[~repeated],
-        keys=own,
-        held=held,
+        keys=own[~repeated],
+        held=held[~repeated],
         exact=exact[~repeated],
         new=is_new[~repeated],
         eras=np.array([table.file.era for table in tables])[origin[~repeated]],

@@ -6,11 +6,11 @@ import struct
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainers.base import Schema
-from trainers.fingerprint import on_holdout, row_keys, side_keys
+from trainers.fingerprint import kept_sides, on_holdout, row_keys, side_keys
 
 SCHEMA = Schema(numeric=("b", "a"), coded=("code",), text=("word",))
 numbers = st.floats(width=32) | st.integers(-1000, 1000).map(float)
@@ -83,3 +83,28 @@ def test_a_group_decides_by_its_name_alone() -> None:
     expected = int.from_bytes(hashlib.blake2b(b"\x1d10.0.0.1", digest_size=8).digest(), "little")
     assert keys[0] == keys[2] == expected
     assert keys[1] == row_keys(frame, schema)[1]
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 5), st.booleans(), st.integers(0, 3), st.booleans()), min_size=1))
+def test_a_row_stays_on_the_side_of_the_same_row_in_an_earlier_file(cells):
+    cells.sort(key=lambda cell: cell[2])
+    rows, labels, origin, own = (np.array(part) for part in zip(*cells, strict=True))
+    sides = kept_sides(own, rows, labels, origin)
+    first = origin == origin[0]
+    assert (sides[first] == own[first]).all()  # the first file has nothing before it
+    for file in np.unique(origin):
+        before, mine = origin < file, origin == file
+        assert (
+            kept_sides(own[before | mine], rows[before | mine], labels[before | mine], origin[before | mine])
+            == sides[before | mine]
+        ).all()  # later files change nothing
+        for row in np.unique(rows[before]):
+            there = set(sides[before & (rows == row)].tolist())
+            if len(there) == 1:
+                assert set(sides[mine & (rows == row)].tolist()) <= there
+            for label in (False, True):
+                alike = (rows == row) & (labels == label)
+                there = set(sides[before & alike].tolist())
+                if len(there) == 1:
+                    assert set(sides[mine & alike].tolist()) <= there
