@@ -73,6 +73,6 @@ def test_a_running_retrain_is_cancelled(waiting: Site) -> None:
     assert "Retrain 2 of netflow is cancelled." in ask(adam, "Cancel")
     site.until(lambda: not training_processes(os.getpid()), "the training goes on")
     assert "No retrain is queued or running." in ask(adam, "cancel netflow")
-    assert "already cancelled" in ask(adam, "cancel 2")
+    assert f"Already cancelled by <@{ADAM.id}>" in ask(adam, "cancel 2")
     assert [d.what for d in site.app.store.decisions("netflow")].count("cancel") == 2
     anna.wait_for(lambda p: with_action([alert(p)], ids.INCIDENT_APPROVE), PATIENCE)
