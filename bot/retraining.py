@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -252,6 +252,8 @@ class Retraining:
         """The alias has moved: move the champion with its baseline, and say so in the retrain's thread."""
         said = {"promote": "promoted", "roll_back": "rolled_back"}
         with self.store.together():
+            if self._finished_by_another(promotion):
+                return replace(promotion, done=True)
             done = self.store.finish_promotion(promotion.id, self.now())
             for kind in self._serving(promotion.model).kinds:
                 self.store.leave(promotion.model, kind, self.now())
@@ -268,6 +270,11 @@ class Retraining:
         for end in self.store.to_hand_over(promotion.model):
             self._tie(end)
         return done
+
+    def _finished_by_another(self, promotion: Promotion) -> bool:
+        """A registry that takes more than a minute over the alias: the bot has ended the move meanwhile."""
+        moves = self.store.promotions_of(promotion.model, promotion.version)
+        return any(move.id == promotion.id for move, _ in moves)
 
     def _serving(self, model: str) -> ServingSection:
         try:

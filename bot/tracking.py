@@ -1,7 +1,8 @@
 """What MLflow is told of checks and evaluations: kept with the result, logged afterwards, never waited for.
 
 A check puts what is to be logged into the state file, in the transaction of its result. Somebody else takes it from
-there: the running bot, or `driftcatcher mlflow --sync`. A store that is away delays it and loses nothing.
+there: the running bot, or `driftcatcher mlflow --sync`. A store that is away delays it; the newest 10,000
+entries of a model wait.
 """
 
 from __future__ import annotations

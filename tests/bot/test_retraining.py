@@ -101,6 +101,23 @@ def test_a_move_that_was_cut_off_is_finished_once_it_is_out_of_hand(watched, reg
     assert (store.champion("netflow").record.version, registry.aliases) == (2, {"champion": 2})
 
 
+def test_a_slow_registry_is_no_failure_though_the_bot_has_ended_the_move(watched, registry) -> None:
+    store, now = watched.app.store, datetime.now(UTC)
+    store.add_version(replace(store.champion("netflow").record, version=2), now)
+    bot = Retraining(
+        watched.app.config, store, lambda: registry, lambda: now + IN_HAND + timedelta(seconds=1)
+    )
+
+    class Slow(Registry):
+        def set_alias(self, model: str, alias: str, version: int) -> None:
+            bot.finish_moves()  # more than a minute later
+
+    mine = Retraining(watched.app.config, store, Slow, lambda: now)
+    moved = mine._move("netflow", 2, "promote", "U0ANNA", "")
+    assert (moved.done, store.champion("netflow").record.version) == (True, 2)
+    assert len(store.promotions_of("netflow", 2)) == 1
+
+
 def test_a_failed_retrain_costs_no_cool_down_and_a_running_one_does(retraining, watched, traffic) -> None:
     store = watched.app.store
     first = approve(retraining, watched, traffic)
