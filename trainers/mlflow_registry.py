@@ -281,7 +281,8 @@ def _all_or_nothing(client: MlflowClient, run_id: str, model: str) -> Iterator[_
         with contextlib.suppress(MlflowException, OSError):
             if undo.version is not None:
                 client.delete_model_version(model, str(undo.version))
-            if undo.created_model:
+            # another training may have registered a version of it meanwhile
+            if undo.created_model and not client.search_model_versions(f"name = '{model}'", max_results=1):
                 client.delete_registered_model(model)
             if undo.model_id is not None:
                 client.finalize_logged_model(undo.model_id, "FAILED")

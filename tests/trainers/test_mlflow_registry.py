@@ -179,6 +179,17 @@ def test_a_failure_half_way_leaves_no_version_and_a_failed_run(registry, note):
     assert sorted(run.info.status for run in runs) == ["FAILED", "FAILED", "FINISHED"]
 
 
+def test_a_first_training_that_fails_takes_nothing_from_another(registry, note):
+    def another_is_quicker(_: int) -> tuple[Path, ...]:
+        log(registry, lambda _: (note,))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        log(registry, another_is_quicker)
+    assert [v.version for v in client(registry).search_model_versions("name='flows'")] == [2]
+    assert registry.alias("flows", "challenger") == 2
+
+
 def test_untrusted_types_are_refused_before_anything_is_logged(registry, note):
     from sklearn.preprocessing import FunctionTransformer
 
