@@ -225,7 +225,7 @@ def test_a_thread_shows_pictures_and_takes_replies(client: WebClient, anna: Pers
     thread = page.get_by_role("complementary", name="Thread")
     image = thread.get_by_role("img", name="Flow Duration")
     image.scroll_into_view_if_needed()
-    page.wait_for_function("document.querySelector('.thread img').naturalWidth === 1")
+    expect(image).to_have_js_property("naturalWidth", 1)
     thread.get_by_role("button", name="Enlarge: Flow Duration").click()
     page.wait_for_selector("dialog.lightbox[open]")
     page.keyboard.press("Escape")
@@ -384,7 +384,7 @@ def test_what_one_writes_and_is_told_alone_comes_into_view(client: WebClient, op
     page.get_by_role("combobox", name="Message #ml-alerts").fill("here I am")
     page.keyboard.press("Enter")
     page.locator(".text", has_text="here I am").wait_for()
-    page.wait_for_function("() => document.querySelector('#channel .newer').hidden")
+    expect(page.locator("#channel .newer")).to_have_js_property("hidden", True)
     assert shows(page, "#channel .message")
 
     scroll_up(page)
