@@ -15,6 +15,8 @@ from bot.workspace import Person, Workspace
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = playwright.expect  # waits: the page follows a click a moment later
+PATIENCE = 20_000  # milliseconds: the machine may be busy with the other tests
+expect.set_options(timeout=PATIENCE)
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no chromium on this machine: the page is not tested"
@@ -42,7 +44,7 @@ def open_page(browser: Any, workspace: Workspace) -> Iterator[Callable[..., Any]
 
     def open_page(width: int = 1280, height: int = 860, path: str = "") -> Any:
         page = browser.new_page(viewport={"width": width, "height": height})
-        page.set_default_timeout(8000)
+        page.set_default_timeout(PATIENCE)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         page.goto(workspace.page_url + path)
