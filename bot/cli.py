@@ -34,6 +34,18 @@ if TYPE_CHECKING:
     from trainers.base import DataFile
 
 
+labelled_option = click.option(
+    "--new-labeled-data",
+    "--new-labelled-data",
+    "files",
+    type=DataArg,
+    multiple=True,
+    required=True,
+    metavar="FILE…",
+    help="New labelled files.",
+)
+
+
 class ManyFiles(click.Command):
     """A command whose file options take several values: `--base-data a.csv b.csv --new-data=c.csv d.csv`."""
 
@@ -391,16 +403,7 @@ def accept(
 
 
 @cli.command(cls=ManyFiles)
-@click.option(
-    "--new-labeled-data",
-    "--new-labelled-data",
-    "files",
-    type=DataArg,
-    multiple=True,
-    required=True,
-    metavar="FILE…",
-    help="New labelled files.",
-)
+@labelled_option
 @model_option
 @click.option("--force", is_flag=True, help="Retrain although the cool-down is not over.")
 @click.option("--promote", "promote_it", is_flag=True, help="Promote when the gate recommends it.")
@@ -452,16 +455,7 @@ def retrain(
 
 
 @cli.command(cls=ManyFiles)
-@click.option(
-    "--new-labeled-data",
-    "--new-labelled-data",
-    "files",
-    type=DataArg,
-    multiple=True,
-    required=True,
-    metavar="FILE…",
-    help="New labelled files.",
-)
+@labelled_option
 @model_option
 @json_option
 @click.pass_context

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from trainers.base import Trainer
-from trainers.estimators import one_thread
+from trainers.estimators import Around, one_thread
 from trainers.folds import folds
 
 if TYPE_CHECKING:
@@ -18,28 +17,15 @@ FOLDS = 5
 
 
 @dataclass(frozen=True)
-class Calibrated:
+class Calibrated(Around):
     """Cross-fitted: five models predict the rows they have not seen; a sixth, fitted on all, is corrected by that.
 
     `sigmoid` is Platt's (Advances in Large Margin Classifiers, 1999), for few rows; `isotonic` that of Zadrozny and
     Elkan (KDD, 2002), for some thousands and more. One model and one correction are kept, in the model's own file.
     """
 
-    trainer: Trainer
     method: Literal["sigmoid", "isotonic"]
     seed: int = 0
-
-    @property
-    def name(self) -> str:
-        return self.trainer.name
-
-    @property
-    def uses_joblib(self) -> bool:
-        return bool(getattr(self.trainer, "uses_joblib", False))
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        return tuple(getattr(self.trainer, "notes", ()))
 
     def params(self) -> Mapping[str, Any]:
         """Those of the trainer, and the method."""

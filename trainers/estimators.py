@@ -76,11 +76,10 @@ class EstimatorTrainer:
 
 
 @dataclass(frozen=True)
-class Trusting:
-    """A trainer whose model may hold types that are not on our list: whoever names them answers for them."""
+class Around:
+    """What goes around a trainer and is one itself: its name, its use of joblib and its notes are the trainer's."""
 
     trainer: Trainer
-    trusted: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -93,6 +92,13 @@ class Trusting:
     @property
     def notes(self) -> tuple[str, ...]:
         return tuple(getattr(self.trainer, "notes", ()))
+
+
+@dataclass(frozen=True)
+class Trusting(Around):
+    """A trainer whose model may hold types that are not on our list: whoever names them answers for them."""
+
+    trusted: tuple[str, ...]
 
     def params(self) -> Mapping[str, Any]:
         """Those of the trainer, and the types."""
