@@ -187,7 +187,7 @@ def _labels_first(case: _Case) -> bool:
 
 
 def _label_some(case: _Case) -> str:
-    drawn = "*Sample rows to label* draws some worth labelling. "
+    drawn = "Press *Sample rows to label* for some that are worth it. "
     column = f"the label column {name(case.label_column)}" if case.label_column else "the label column"
     if case.labelled:
         return (

@@ -34,7 +34,7 @@ def test_an_open_drift_without_labels_in_full(make: Any, accepted: Any, shown: C
     )
     assert shown(accepted(message)) == (
         "# 🔴 fraud: significant drift, 12 of 78 features\n"
-        "*Next step: label some rows of this batch.* *Sample rows to label* draws some worth labelling. "
+        "*Next step: label some rows of this batch.* Press *Sample rows to label* for some that are worth it. "
         "No labelled rows are waiting yet. "
         "Put a CSV with the label column `Label` into `labeled/fraud/`, then press *Approve retrain*.\n"
         "`flows_0501.csv` · 20,000 rows · checked 2025-05-01 07:02 UTC\n"
