@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -126,3 +127,13 @@ def test_labels_are_kept_with_the_batch_and_summed(store, scene, waiting, now) -
     assert shadow.labels == ByLabels(90, 1, 6)
     assert [one.retrain_id for one in store.shadows_of("ids", "3" * 64)] == [waiting.id]
     assert store.shadows_of("other", "3" * 64) == ()
+
+
+def test_of_batches_that_end_at_the_same_instant_no_more_count_than_are_wanted(
+    store, scene, waiting, now
+) -> None:
+    batches = [scene.batch(content) for content in "23456789"]
+    with ThreadPoolExecutor(8) as pool:
+        kept = list(pool.map(lambda key: counted(store, waiting, key, now), batches))
+    assert sum(shadow is not None for shadow in kept) == 2
+    assert [len(shadow.batches) for shadow in kept if shadow is not None].count(2) == 1, "one completes it"
