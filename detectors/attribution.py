@@ -167,7 +167,7 @@ def named_cells(part: FeatureProfile, rows: np.ndarray) -> list[tuple[list[int],
     quarters = [
         (
             list(range(1 + k * _QUARTER, 1 + (k + 1) * _QUARTER)),
-            f"{part.name} {_interval(edges[k], edges[k + 1])}",
+            f"{part.name} {_interval(edges[k], edges[k + 1], lowest=not k)}",
         )
         for k in range(4)
     ]
@@ -179,5 +179,8 @@ def named_cells(part: FeatureProfile, rows: np.ndarray) -> list[tuple[list[int],
     ]
 
 
-def _interval(low: float, high: float) -> str:
+def _interval(low: float, high: float, *, lowest: bool) -> str:
+    """An edge belongs to the quarter below it; the lowest has both its ends."""
+    if not lowest:
+        return f"above {low:.6g} up to {high:.6g}"
     return f"= {low:.6g}" if low == high else f"between {low:.6g} and {high:.6g}"

@@ -25,7 +25,7 @@ class Place:
     """A segment of one feature that holds most of what differs.
 
     Attributes:
-        name: `Protocol = "17"`, `Dst Port between 53 and 80`.
+        name: `Protocol = "17"`, `Dst Port above 53 up to 80`.
         rows: in it;  differing: of these, on how many the versions differ.
     """
 

@@ -63,7 +63,7 @@ def _message(head: str, shadow: Shadow, more: list[Block]) -> Message:
     blocks = [section(f"{head}\n{bullets(lines, 12, 2400)}".strip()), *more]
     if found is not None:
         exact = [words.surely(found), words.levels(shadow, found)]
-        blocks.append(context(". ".join(_capital(line) for line in exact if line) + "."))
+        blocks.append(context("\n".join(_capital(line) for line in exact if line)))
     blocks.append(context(words.HONEST))
     return Message(clip(f"{head} {'. '.join(lines)}", 2000), blocks)
 

@@ -67,7 +67,7 @@ def test_the_share_has_the_exact_interval(neither: int, ours: int, theirs: int, 
     ("inside", "name"),
     [
         (lambda f: f["protocol"] == "udp", 'protocol = "udp"'),
-        (lambda f: f["duration"] > f["duration"].quantile(0.75), "duration between "),
+        (lambda f: f["duration"] > f["duration"].quantile(0.75), "duration above "),
         (lambda f: f["bytes"].isna(), "bytes missing"),
     ],
 )

@@ -39,8 +39,8 @@ def test_the_progress_in_full(shadow: Shadow, accepted: Any, shown: Any) -> None
         "• 1.1 % only version 5 calls positive, 0.1 % only version 4\n"
         '• Most of it where `Protocol = "17"`: 83.3 % of what differs, 12.0 % of all rows\n'
         "• 1 batch could not be scored by both: version 5 of fraud cannot predict: &lt;no&gt;\n"
-        "~ 95 % interval of what differs: 0.89 to 1.6 %. Positive in all: version 4 11.4 %, version 5 12.4 %; "
-        "mean probability 0.123 and 0.131.\n"
+        "~ 95 % interval of what differs: 0.89 to 1.6 %\n"
+        "Positive in all: version 4 11.4 %, version 5 12.4 %; mean probability 0.123 and 0.131\n"
         "~ To differ is neither better nor worse: only labels show which version is right.\n"
     )
 
