@@ -78,8 +78,7 @@ def keep_beside(store: Store, batch: Batch, beside: Beside, now: datetime) -> di
 
 
 def _complete(store: Store, shadow: Shadow, now: datetime) -> None:
-    payload, key = {"retrain_id": shadow.retrain_id}, f"shadow_complete:{shadow.retrain_id}"
-    if store.enqueue("shadow_complete", key, payload, shadow.incident_id, now) is None:
+    if not _say(store, shadow, "shadow_complete", f"shadow_complete:{shadow.retrain_id}", now):
         return  # complete for the second time: a batch of it was set aside meanwhile
     tags = {str(shadow.challenger): {"driftcatcher.shadow": tag_text(shadow)}}
     logged = {"key": f"shadow {shadow.retrain_id}", "tags": tags}
@@ -88,8 +87,17 @@ def _complete(store: Store, shadow: Shadow, now: datetime) -> None:
 
 def tell(store: Store, shadow: Shadow, why: str, now: datetime) -> None:
     """Edit what the thread says of the period; `why` is a key of this news."""
-    payload = {"retrain_id": shadow.retrain_id}
-    store.enqueue("shadow", f"shadow:{shadow.retrain_id}:{why}", payload, shadow.incident_id, now)
+    _say(store, shadow, "shadow", f"shadow:{shadow.retrain_id}:{why}", now)
+
+
+def _say(store: Store, shadow: Shadow, kind: str, key: str, now: datetime) -> bool:
+    """Put it into the outbox, with the edit of the incident; False where it was said already."""
+    payload, incident = {"retrain_id": shadow.retrain_id}, shadow.incident_id
+    if store.enqueue(kind, key, payload, incident, now) is None:
+        return False
+    if incident is not None:
+        store.enqueue("incident", f"incident:{incident}:{key}", {}, incident, now)
+    return True
 
 
 def tell_ended(store: Store, before: Shadow | None, now: datetime) -> None:

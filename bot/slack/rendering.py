@@ -121,6 +121,7 @@ class Renderer:
             batch,
             champion=champion.record if champion else None,
             latest_retrain=own[0] if own else None,
+            shadow=self.store.shadow(own[0].id) if own and own[0].shadow_batches else None,
             silence=self.store.silence(incident.model, self.now()),
             labelled=len(labelled),
             broken=self.store.broken_feed(incident.model),

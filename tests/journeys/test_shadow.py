@@ -67,6 +67,7 @@ def test_the_next_batches_are_scored_by_both_before_somebody_promotes(
     assert "Shadow: version 2 beside version 1, 2 of 3 batches" in ask(anna, "status")
 
     comes(site, site.drop(site.files.drifted(3)))
+    assert "Shadow: version 2 beside version 1, all 3 batches" in str(alert(anna)["blocks"])
     end = said(anna, "*Next step: promote version 2 or keep version 1;*")
     assert "drifted_3.csv" in str(end)
     assert said(anna, "*Shadow, all 3 batches:*")["ts"] == first["ts"]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bot.slack import shadow_blocks as said
+from bot.slack.incident_blocks import incident_message
 from bot.slack.retrain_blocks import retrain_finished
 from bot.slack.status_blocks import model_status
 from detectors.disagreement import Disagreement, Place
@@ -110,6 +111,26 @@ def test_the_result_announces_it_above_its_buttons(
 def test_the_status_has_a_line_of_it(make: Any, shadow: Shadow) -> None:
     line = "Shadow: version 5 beside version 4, 2 of 3 batches, 1.2 % of the rows differ"
     assert line in model_status(make.status(shadow=shadow)).splitlines()
+
+
+def test_the_incident_says_how_far_it_is_while_the_decision_waits(
+    make: Any, shadow: Shadow, accepted: Any, shown: Any
+) -> None:
+    retrain, line = (
+        make.retrain(),
+        "Shadow: version 5 beside version 4, 2 of 3 batches, 1.2 % of the rows differ.",
+    )
+    drawn = shown(
+        accepted(
+            incident_message(make.incident("decision"), make.batch(), latest_retrain=retrain, shadow=shadow)
+        )
+    )
+    assert line in drawn.splitlines()
+    promoted = make.retrain("promoted")
+    drawn = shown(
+        incident_message(make.incident("resolved"), make.batch(), latest_retrain=promoted, shadow=shadow)
+    )
+    assert "Shadow" not in drawn
 
 
 def test_hostile_names_stay_names(make: Any, shadow: Shadow, accepted: Any) -> None:
