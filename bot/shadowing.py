@@ -14,12 +14,15 @@ from bot.shadow_text import tag_text
 from detectors.disagreement import Disagreement, disagreement
 from state.records import Batch, ByLabels, Sample, Shadow, Trained
 from state.store import Store
-from trainers.base import TrainingError
+from trainers.base import ModelVersion, TrainingError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from detectors.baseline import Baseline
     from detectors.labelled_predictions import LabelledPredictions
     from detectors.profile import Profile
+    from detectors.sample import RowSample
 
 log = logging.getLogger(__name__)
 
@@ -38,21 +41,34 @@ def score_beside(
 ) -> Beside:
     """Let both versions score the sampled rows of a batch; whatever goes wrong is told and stops nothing."""
     from detectors.codes import coded
-    from trainers.scoring import sampled
 
     sample = profile.sample
     try:
         if sample is None:
             raise TrainingError("no rows of the batch were kept")
         challenger = store.version(shadow.model, shadow.challenger)
-        ours, theirs = (sampled(version.record, sample) for version in (champion, challenger))
+        ours, theirs = (_asked(version.record, sample) for version in (champion, challenger))
         parts = list(baseline.features.values())
         rows = coded(parts, sample.column, sample.rows)
         return Beside(shadow, disagreement(ours, theirs, parts, rows))
     except Exception as error:  # noqa: BLE001  a model of a third party's parts may raise anything
-        said = str(error) if isinstance(error, TrainingError) else f"{type(error).__name__}: {error}"
-        log.warning("not scored beside version %s: %s", shadow.champion, said)
-        return Beside(shadow, trouble=said)
+        log.warning("not scored beside version %s: %s", shadow.champion, _reason(error))
+        return Beside(shadow, trouble=_reason(error))
+
+
+def _asked(version: ModelVersion, sample: RowSample) -> tuple[np.ndarray, np.ndarray]:
+    import numpy as np
+
+    from trainers.scoring import sampled
+
+    labels, chance = sampled(version, sample)
+    if not np.isfinite(chance).all():
+        raise TrainingError(f"version {version.version} gives probabilities that are no numbers")
+    return labels, chance
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, TrainingError) else f"{type(error).__name__}: {error}"
 
 
 def keep_beside(store: Store, batch: Batch, beside: Beside, now: datetime) -> dict[str, float]:
@@ -63,9 +79,7 @@ def keep_beside(store: Store, batch: Batch, beside: Beside, now: datetime) -> di
     shadow = store.keep_shadow(beside.shadow.retrain_id, batch.id, beside.found, beside.trouble, now)
     if shadow is None:
         return {}
-    if shadow.complete:
-        _complete(store, shadow, now)
-    else:
+    if not shadow.complete or not _complete(store, shadow, now):
         tell(store, shadow, f"batch:{batch.id}", now)
     found, name = beside.found, f"shadow/v{shadow.challenger}"
     if found is None:
@@ -77,12 +91,14 @@ def keep_beside(store: Store, batch: Batch, beside: Beside, now: datetime) -> di
     }
 
 
-def _complete(store: Store, shadow: Shadow, now: datetime) -> None:
+def _complete(store: Store, shadow: Shadow, now: datetime) -> bool:
+    """Say so; False for the second time, when a batch of it was set aside meanwhile."""
     if not _say(store, shadow, "shadow_complete", f"shadow_complete:{shadow.retrain_id}", now):
-        return  # complete for the second time: a batch of it was set aside meanwhile
+        return False
     tags = {str(shadow.challenger): {"driftcatcher.shadow": tag_text(shadow)}}
     logged = {"key": f"shadow {shadow.retrain_id}", "tags": tags}
     store.queue_run("shadow", shadow.model, str(shadow.challenger), logged, now)
+    return True
 
 
 def tell(store: Store, shadow: Shadow, why: str, now: datetime) -> None:
@@ -106,7 +122,7 @@ def tell_ended(store: Store, before: Shadow | None, now: datetime) -> None:
         return
     after = store.shadow(before.retrain_id)
     if after is not None and not after.waits:
-        tell(store, after, "ended", now)
+        tell(store, after, f"ended:{now.timestamp():.3f}", now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +156,8 @@ def settle(store: Store, sample: Sample, rows: LabelledPredictions) -> Settled |
         if scoring is None:
             raise TrainingError(f"version {challenger.version} has no model file")
         theirs, _ = scoring(typed_features(rows.columns, challenger.schema, "the sample", []))
-    except TrainingError as error:
-        return Settled(shadow, trouble=str(error))
+    except Exception as error:  # noqa: BLE001  as above
+        return Settled(shadow, trouble=_reason(error))
     differ = rows.predicted != theirs
     right = int((theirs[differ] == rows.truth[differ]).sum())
     return Settled(shadow, ByLabels(len(rows.truth), int(differ.sum()) - right, right))

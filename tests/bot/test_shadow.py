@@ -25,6 +25,7 @@ from bot.text_report import status_text
 from detectors.disagreement import Disagreement
 from state.records import Batch, ByLabels, Retrain, Shadow
 from tests.bot.test_scoring import CONFIGURATION, loans
+from trainers import scoring
 from trainers.base import DataFile, Gate, LabelSpec, ModelVersion, RetrainOutcome
 from trainers.mlflow_registry import MlflowRegistry
 from trainers.pipeline import train
@@ -195,6 +196,38 @@ def test_a_challenger_that_is_gone_costs_the_check_nothing_and_is_told(project, 
     for number in (31, 32):
         project.check(paid(500, number), f"{number}.csv")
     assert [kind for kind, _ in project.said()] == ["shadow", "shadow_complete"], "it ends all the same"
+
+
+@pytest.mark.parametrize(
+    ("does", "said"), [("raises", "MemoryError: too large"), ("NaN", "that are no numbers")]
+)
+def test_a_challenger_that_misbehaves_costs_the_check_nothing(project, monkeypatch, does, said) -> None:
+    project.retrained()
+    asked = scoring.sampled
+
+    def sampled(version: ModelVersion, sample: Any) -> Any:
+        labels, chance = asked(version, sample)
+        if version.version == 2 and does == "raises":
+            raise MemoryError("too large")
+        return labels, chance * (np.nan if version.version == 2 else 1)
+
+    monkeypatch.setattr(scoring, "sampled", sampled)
+    assert project.check(paid(500, 35), "first.csv").state == "checked"
+    monkeypatch.undo()
+    assert project.check(paid(500, 36), "second.csv").state == "checked"
+    first, second = project.shadow().batches
+    assert said in first.trouble and second.found.rows == 500
+
+
+def test_a_period_that_is_complete_again_is_edited_and_not_announced_again(project) -> None:
+    project.retrained()
+    batches = [project.check(paid(300, number), f"{number}.csv") for number in (90, 91, 92)]
+    project.said()
+    project.store.quarantine_batch(batches[0].id, "/aside/90.csv", "U0ANNA", "", datetime.now(UTC))
+    assert not project.shadow().complete
+    project.check(paid(300, 93), "93.csv")
+    assert project.shadow().complete
+    assert [kind for kind, _ in project.said()] == ["shadow"]
 
 
 @pytest.mark.parametrize("how", ["keep", "promote", "roll on"])
