@@ -6,7 +6,8 @@ The map of the house, from the edge inwards (imports run in this order only):
 - `slack`: what people see and press. `scheduler`: when scans run. `worker`: the training process.
 - `monitoring`, `retraining`, `evaluating`, `status`, `labelling`, `quarantine`, `feedback`, `tuning`, `drilling`,
   `sampling`, `expecting`: the use cases. `creep`, `estimates`, `backtest`: what they look up in the past. `samples`,
-  `sampled`: rows that come back labelled, and what they say of a model.
+  `sampled`: rows that come back labelled, and what they say of a model. `shadowing`: what a challenger says of the
+  next batches.
 - `tracking`: what MLflow is told of checks, afterwards.
 - `lineage`: where a version comes from, and what became of it. `serving`: who is handed the champion.
 - `text_report`, `sentences`, `…_text`, `progress`: words.

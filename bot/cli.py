@@ -449,6 +449,9 @@ def retrain(
         )
     else:
         _show_outcome(done, promoted)
+        if done.shadow_batches and not promoted:
+            batches = "batch is" if done.shadow_batches == 1 else f"{done.shadow_batches:,} batches are"
+            click.echo(f"The next {batches} scored by both versions: see `driftcatcher shadow`")
         expected = application.store.expectation(model.name, done.champion_version, done.files)
         if expected is not None:
             click.echo(came_line(expected, done))

@@ -115,6 +115,29 @@ def _text(trained: Trained, found: Reproduction) -> str:
     return "\n".join(lines)
 
 
+@click.command()
+@model_option
+@json_option
+@click.pass_context
+def shadow(context: click.Context, model_name: str | None, as_json: bool) -> None:
+    """Show the newest shadow period: where a retrained version and the champion differ on the same batches.
+
+    `shadow_batches` in driftcatcher.toml switches it on for the retrains that finish from then on. Each batch that is
+    checked while the decision waits counts, once.
+    """
+    from bot.shadow_text import as_dict, shadow_text
+
+    application = application_of(context, plugins=False)
+    model = chosen_model(application, model_name)
+    found = application.store.last_shadow(model.name)
+    if as_json:
+        print_json({"model": model.name, "shadow": None if found is None else as_dict(found)})
+    elif found is None:
+        click.echo(f"{model.name}: no retrain has had a shadow period; `shadow_batches` switches it on.")
+    else:
+        click.echo(shadow_text(found))
+
+
 def sync_tracking(application: Application) -> int:
     """Log all that waits for MLflow; the exit status."""
     from bot.slack.rendering import Renderer
@@ -132,4 +155,4 @@ def sync_tracking(application: Application) -> int:
     return BAD if flushed.waiting else FINE
 
 
-COMMANDS = (lineage, reproduce)
+COMMANDS = (lineage, reproduce, shadow)

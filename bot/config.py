@@ -42,6 +42,7 @@ from trainers.base import Gate, LabelSpec, Trainer
 from trainers.mixing import Mix
 
 FILE_NAME = "driftcatcher.toml"
+MOST_SHADOWED = 1000
 _WITHOUT_PLUGINS = {"plugins": False}
 
 
@@ -204,6 +205,7 @@ class ModelSection(_Section):
     channel: str = ""
     approvers: Approvers | None = None
     trainer: dict[str, Any] = Field(default_factory=dict)
+    shadow_batches: int = 0
     expect_rows: Annotated[int, Field(ge=0)] = 500_000
     gate: GateSection = GateSection()
     mix: MixSection = MixSection()
@@ -214,6 +216,16 @@ class ModelSection(_Section):
     @classmethod
     def _schedule(cls, value: str) -> str:
         interval_or_cron(value)
+        return value
+
+    @field_validator("shadow_batches", mode="before")
+    @classmethod
+    def _shadow_batches(cls, value: object) -> object:
+        if type(value) is not int or not 0 <= value <= MOST_SHADOWED:
+            raise ValueError(
+                "is the number of next batches which a retrained version scores beside the champion before "
+                f"somebody decides: a whole number from 0 (none) to {MOST_SHADOWED:,}"
+            )
         return value
 
     @field_validator("detectors")

@@ -18,6 +18,8 @@ from bot.config import Config, ModelSection
 from bot.monitoring import announce, load_baseline
 from bot.sampled import Sampled, measured_sample
 from bot.samples import read_returned
+from bot.shadow_text import labels_line
+from bot.shadowing import Settled, keep_settled, settle
 from bot.times import utc_now
 from detectors.class_metrics import ClassMetrics, class_breaches, evaluate_classes
 from detectors.degradation import Degradation, Reference, degradation
@@ -95,6 +97,7 @@ class Evaluating:
         """
         asked = files if isinstance(files, Labelled) else Labelled((files,))
         sampled = self._sampled(model, asked)
+        settled = None if sampled is None else settle(self.store, sampled.sample, sampled.rows)
         if sampled is None:
             batch, rows = self._batch(model, asked.batch), _joined(model, asked)
             metrics, intervals = _measured(rows)
@@ -105,7 +108,7 @@ class Evaluating:
             metrics, intervals = sampled.measured.metrics, sampled.measured.intervals
             fall, notes = self._degradation(sampled.measured.effective, sampled.version, model)
             fall = None if fall is None else replace(fall, accuracy=metrics.accuracy or 0.0)
-            notes += sampled.notes
+            notes += (*sampled.notes, *_by_labels(settled))
         found = _breaches(metrics, model)
         parts = _segments(rows, asked.segments)
         harm = _harm(fall, found)
@@ -143,6 +146,8 @@ class Evaluating:
                 case=case.case,
                 details=details,
             )
+            if sampled is not None and settled is not None:
+                keep_settled(self.store, sampled.sample, settled, record.id, self.now())
             self._log_the_rest(record, self._version(model, batch), missed=bool(error))
         return Evaluated(metrics, found, record, error)
 
@@ -250,6 +255,18 @@ class Evaluating:
         many = len(evaluated.breaches)
         reason = f"{many} metric(s) out of bounds" if many else "the model is worse than on its hold-outs"
         return announce(self.store, model, "performance", reason, key, payload, self.now())
+
+
+def _by_labels(settled: Settled | None) -> tuple[str, ...]:
+    """Which version of a shadow period the labels speak for, or why that is not known."""
+    if settled is None:
+        return ()
+    shadow, labels = settled.shadow, settled.labels
+    if labels is None:
+        return (
+            f"version {shadow.challenger}, which has scored the batch too, was not asked: {settled.trouble}",
+        )
+    return (f"shadow period: {labels_line(shadow.champion, shadow.challenger, labels)}",)
 
 
 def _joined(model: ModelSection, asked: Labelled) -> LabelledPredictions:

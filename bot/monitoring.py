@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bot import alerting, tracking
 from bot.config import Config, ModelSection
@@ -34,11 +34,13 @@ from detectors.profile import Profile
 from detectors.recommendation import recommend
 from detectors.report import DriftReport
 from detectors.source import Advance
-from detectors.track_record import batch_frame
 from detectors.verdict import Scored, judge
 from state.records import BOT, OURS, Batch, Claim, Incident, StateError, Trained
 from state.store import Store
 from trainers.base import TrainingError
+
+if TYPE_CHECKING:
+    from bot.shadowing import Beside
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +170,7 @@ class Monitoring:
                 raise DataError("changed", f"{path} was written to while it was read: check it again")
             if report.verdict == "stable":
                 report = with_creep(report, self.store.checks_before(batch.id), model)
-            return self._keep(batch, report, profile)
+            return self._keep(batch, report, profile, self._beside(champion, batch, report, profile))
         except DataError as error:
             self.store.fail_batch(batch.id, error.kind, error.message, self.now())
             raise
@@ -179,14 +181,29 @@ class Monitoring:
                 self.store.fail_batch(batch.id, kind, f"{type(error).__name__}: {error}", self.now())
             raise
 
-    def _keep(self, batch: Batch, report: DriftReport, profile: Profile) -> Batch:
+    def _beside(
+        self, champion: Trained, batch: Batch, report: DriftReport, profile: Profile
+    ) -> Beside | None:
+        """What a challenger in its shadow period says of the batch too; nothing is loaded where there is none."""
+        if report.verdict == "broken_feed" or (shadow := self.store.shadow_for(batch)) is None:
+            return None
+        from bot.shadowing import score_beside
+
+        return score_beside(self.store, shadow, champion, load_baseline(champion), profile)
+
+    def _keep(self, batch: Batch, report: DriftReport, profile: Profile, beside: Beside | None) -> Batch:
         """The result and what MLflow is to be told of it, in one step; telling it is not this process's work."""
         logging_as = self.config.mlflow.log_checks
         with self.store.together():
             now = self.now()
             done = self.store.save_report(batch.id, report, profile.to_bytes(), now)
+            more: Mapping[str, float] = {}
+            if beside is not None:
+                from bot.shadowing import keep_beside
+
+                more = keep_beside(self.store, done, beside, now)
             if logging_as != "off":
-                payload = tracking.of_check(done, report, own_run=logging_as == "runs")
+                payload = tracking.of_check(done, report, own_run=logging_as == "runs", more=more)
                 self.store.queue_run("check", done.model, done.baseline_version, payload, now)
         return done
 
@@ -537,15 +554,13 @@ def score_batch(
         or baseline.record is None
         or sample is None
         or profile.missing_columns
+        or not record.model_path
     ):
         return None, ()
-    from trainers.scoring import champion
+    from trainers.scoring import sampled
 
-    schema = record.schema
-    kinds = dict.fromkeys(schema.numeric + schema.coded, "float64") | dict.fromkeys(schema.text, "str")
     try:
-        scoring = champion(record)
-        return (Scored(*scoring(batch_frame(sample, kinds))) if scoring else None), ()
+        return Scored(*sampled(record, sample)), ()
     except Exception as error:  # noqa: BLE001  a model of a third party's parts may raise anything
         said = error if isinstance(error, TrainingError) else f"{type(error).__name__}: {error}"
         return None, (f"the batch was not scored, so its prediction drift and cost are not known: {said}",)

@@ -14,6 +14,7 @@ from bot.config import Config, ModelSection, ServingSection
 from bot.engine import on_cluster
 from bot.lineage import origin_of
 from bot.serving import NotHandedOver, hand_over, place
+from bot.shadowing import tell_ended
 from bot.times import utc_now
 from bot.tracking import of_move
 from detectors.digest import sha256_file
@@ -119,10 +120,14 @@ class Retraining:
     def finish(self, retrain: Retrain, outcome: RetrainOutcome) -> Retrain:
         """Keep the result of a retrain that ran and tell its thread."""
         with self.store.together():
-            done = self.store.finish_retrain(retrain.id, outcome, self.now())
+            shadow = self.store.shadow_under_way(retrain.model)  # of an earlier one
+            done = self.store.finish_retrain(
+                retrain.id, outcome, self.now(), shadow_batches=self._shadow_batches(retrain.model)
+            )
             self._say("retrain_finished", done)
             if outcome.matrix:
                 self._say("retrain_matrix", done)
+            tell_ended(self.store, shadow, self.now())
         return done
 
     def fail(self, retrain: Retrain, error: str) -> Retrain:
@@ -156,10 +161,12 @@ class Retraining:
     def keep(self, retrain: Retrain, by: str, why: str = "") -> Retrain:
         """Keep the current champion."""
         with self.store.together():
+            shadow = self.store.shadow_under_way(retrain.model)
             if not self.store.decide_retrain(retrain.id, "kept", by, self.now(), why):
                 raise StateError(f"retrain {retrain.id} has been decided already")
             kept = self.store.retrain(retrain.id)
             self._say("kept", kept)
+            tell_ended(self.store, shadow, self.now())
         return kept
 
     def roll_back(
@@ -254,6 +261,7 @@ class Retraining:
         with self.store.together():
             if self._finished_by_another(promotion):
                 return replace(promotion, done=True)
+            shadow = self.store.shadow_under_way(promotion.model)
             done = self.store.finish_promotion(promotion.id, self.now())
             for kind in self._serving(promotion.model).kinds:
                 self.store.leave(promotion.model, kind, self.now())
@@ -267,6 +275,7 @@ class Retraining:
             elif done.kind == "roll_back":  # no thread to say it in
                 payload = {"promotion_id": done.id, "model": done.model, "version": done.version}
                 self.store.enqueue("back_in_use", f"back_in_use:{done.id}", payload, None, self.now())
+            tell_ended(self.store, shadow, self.now())
         for end in self.store.to_hand_over(promotion.model):
             self._tie(end)
         return done
@@ -275,6 +284,12 @@ class Retraining:
         """A registry that takes more than a minute over the alias: the bot has ended the move meanwhile."""
         moves = self.store.promotions_of(promotion.model, promotion.version)
         return any(move.id == promotion.id for move, _ in moves)
+
+    def _shadow_batches(self, model: str) -> int:
+        try:
+            return self.config.model(model).shadow_batches
+        except LookupError:  # of a model that is configured no more
+            return 0
 
     def _serving(self, model: str) -> ServingSection:
         try:

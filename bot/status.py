@@ -10,7 +10,8 @@ from typing import Any
 from bot.config import ModelSection
 from bot.estimates import EstimateRecord, comparable, estimates
 from bot.labelling import unusable, waiting
-from state.records import Batch, Decision, HistoryPoint, Incident, PerformanceRecord, Retrain, Trained
+from bot.shadow_text import as_dict as shadow_as_dict
+from state.records import Batch, Decision, HistoryPoint, Incident, PerformanceRecord, Retrain, Shadow, Trained
 from state.store import Store
 
 COMPARED = 50  # batches whose estimates are held against their labels, the newest
@@ -31,6 +32,7 @@ class ModelStatus:
         labelled_waiting: labelled files that no version has learned from yet.
         to_hand_over: what of the serving side does not have the champion yet, "folder" or "webhook".
         running: the retrain that is queued or running.
+        shadow: the shadow period of the retrain that waits for its decision.
         last_performance: the newest evaluation of labelled predictions.
         decisions: the newest lines of the audit log.
         unusable: files in the labelled folder that nothing can be learned from, with the reason.
@@ -51,6 +53,7 @@ class ModelStatus:
     labelled_waiting: int = 0
     to_hand_over: tuple[str, ...] = ()
     running: Retrain | None = None
+    shadow: Shadow | None = None
     last_performance: PerformanceRecord | None = None
     decisions: tuple[Decision, ...] = ()
     unusable: tuple[str, ...] = ()
@@ -83,6 +86,7 @@ def read(
         labelled_waiting=len(waiting(model, store, read=look)),
         to_hand_over=tuple(end.kind for end in store.to_hand_over(model.name)),
         running=next((r for r in retrains if r.state in ("queued", "running")), None),
+        shadow=store.shadow_under_way(model.name),
         last_performance=store.last_performance(model.name),
         decisions=tuple(store.decisions(model.name, 5)),
         unusable=tuple(f"{file.path.name}: {file.error}" for file in unusable(model)),
@@ -159,6 +163,7 @@ def as_dict(status: ModelStatus) -> dict[str, Any]:
         "retrain": None
         if running is None
         else {"id": running.id, "state": running.state, "approved_by": running.approved_by},
+        "shadow": None if status.shadow is None else shadow_as_dict(status.shadow),
         "alert_cooldown_until": _iso(status.alert_cooldown_until),
         "retrain_cooldown_until": _iso(status.retrain_cooldown_until),
         "snoozed_until": _iso(status.silence_until),

@@ -61,6 +61,8 @@ retrain_cooldown = "24h"
 # retrain_limit = "6h"            # a training that takes longer is ended
 # retrain_memory_mb = 8000        # and one that needs more memory, beyond what the libraries take; default: no limit
 # expect_rows = 500_000           # with more labelled rows the form does not estimate what a retrain would bring
+# shadow_batches = 5              # a retrained version scores so many next batches beside the champion, without being
+#                                 # used, while its decision waits; the thread shows where they differ. Default: 0, none
 # detector_limit = "30s"          # time for each detector that is not built in, which runs by itself
 # detector_memory_mb = 1024       # and its memory
 # channel = "team-fraud"          # this model's own channel and approvers

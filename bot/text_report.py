@@ -7,6 +7,7 @@ from datetime import datetime
 
 from bot.estimates import estimates_line
 from bot.sentences import cause_lines, estimate_lines
+from bot.shadow_text import status_line
 from bot.status import ModelStatus, counted
 from detectors.report import DriftReport, FeatureDrift
 from state.records import Batch
@@ -70,6 +71,8 @@ def status_text(status: ModelStatus) -> str:
         lines.append(
             f"  retrain {status.running.id}: {status.running.state}, approved by {status.running.approved_by}"
         )
+    if status.shadow is not None:
+        lines.append(f"  {status_line(status.shadow)}; `driftcatcher shadow` shows more")
     for title, until in (
         ("alert cool-down", status.alert_cooldown_until),
         ("retrain cool-down", status.retrain_cooldown_until),

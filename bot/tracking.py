@@ -40,8 +40,10 @@ PAUSE, LONGEST_PAUSE = timedelta(seconds=30), timedelta(hours=6)
 _CREDENTIALS = re.compile(r"//[^/@]*@")
 
 
-def of_check(batch: Batch, report: DriftReport, *, own_run: bool) -> dict[str, Any]:
-    """What is logged of a check, in JSON types."""
+def of_check(
+    batch: Batch, report: DriftReport, *, own_run: bool, more: Mapping[str, float] | None = None
+) -> dict[str, Any]:
+    """What is logged of a check, in JSON types; `more` are further values of the same step."""
     psi = {f.feature: f.statistic for f in report.features if f.detector == "psi"}
     shown = psi if len(psi) <= FEATURES else dict(sorted(psi.items(), key=lambda kv: -kv[1])[:WORST])
     p_values = [f.p_value for f in report.features if f.p_value is not None]
@@ -56,6 +58,7 @@ def of_check(batch: Batch, report: DriftReport, *, own_run: bool) -> dict[str, A
         "features.drifted": len({f.feature for f in report.drifted}),
         "estimated.accuracy": estimate.accuracy if estimate else None,
         **{f"psi/{feature}": value for feature, value in shown.items()},
+        **(more or {}),
     }
     payload: dict[str, Any] = {
         "key": f"check {batch.id} {batch.checked_at:%Y%m%d%H%M%S%f}",
@@ -218,7 +221,7 @@ class Flusher:
         return logged, error
 
     def _log(self, entry: ToLog) -> None:
-        if entry.kind == "move":
+        if entry.kind in ("move", "shadow"):  # tags of versions
             self._to_store().tag_versions(entry.model, entry.payload["tags"])
             self.store.logged(entry.id)
             return

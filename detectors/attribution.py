@@ -16,7 +16,7 @@ _MOST = 60  # drifted features that are grouped; each pair is looked at
 _LEADING = 3  # causes whose segment is looked for
 _SEGMENT_SHARES = (0.03, 0.6)  # of the batch: less explains nothing, more is no segment
 _LEFT = 0.25  # of a drift may remain outside the segment that explains it
-_VALUES = 36  # more than the largest code
+CODES = 36  # more than the largest code
 _QUARTER = QUANTILES // 4
 
 
@@ -96,15 +96,15 @@ def _association(table: CodedRows) -> np.ndarray:
 
 def _ranks(codes: np.ndarray) -> np.ndarray:
     """Average ranks; codes are few, so counting them ranks them."""
-    counts = np.bincount(codes, minlength=_VALUES)
+    counts = np.bincount(codes, minlength=CODES)
     ranks: np.ndarray = (np.cumsum(counts) - (counts - 1) / 2)[codes]
     return ranks
 
 
 def _crossed(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """How often each pair of codes occurs, shape (36, 36)."""
-    pairs = a.astype(np.int64) * _VALUES + b
-    return np.bincount(pairs, minlength=_VALUES * _VALUES).reshape(_VALUES, _VALUES)
+    pairs = a.astype(np.int64) * CODES + b
+    return np.bincount(pairs, minlength=CODES * CODES).reshape(CODES, CODES)
 
 
 def _cramers_v(table: np.ndarray) -> float:
@@ -123,14 +123,14 @@ def _segment(
     """The segment without which the group's leading feature would not have drifted, and its share of the batch."""
     lead = reference.features.index(group[0])
     ours, theirs = reference.codes[:, lead], current.codes[:, lead]
-    before, after = np.bincount(ours, minlength=_VALUES), np.bincount(theirs, minlength=_VALUES)
+    before, after = np.bincount(ours, minlength=CODES), np.bincount(theirs, minlength=CODES)
     whole = _effect(before, after)
     best: tuple[float, float, str] | None = None
     for i, name in enumerate(reference.features):
         if name in group:
             continue
         old, new = _crossed(reference.codes[:, i], ours), _crossed(current.codes[:, i], theirs)
-        for codes, label in _cells(parts[name], new.sum(axis=1)):
+        for codes, label in named_cells(parts[name], new.sum(axis=1)):
             inside = new[codes].sum(axis=0)
             share = float(inside.sum()) / current.rows
             if not _SEGMENT_SHARES[0] <= share <= _SEGMENT_SHARES[1]:
@@ -148,14 +148,14 @@ def _effect(before: np.ndarray, after: np.ndarray) -> float:
     """PSI of two rows of codes, eighths of the reference, corrected for the number of rows."""
     if not before.sum() or not after.sum():
         return 0.0
-    eighths = np.minimum((np.arange(_VALUES) + 3) // 4, 9)
+    eighths = np.minimum((np.arange(CODES) + 3) // 4, 9)
     coarse = [np.bincount(eighths, weights=side, minlength=10) for side in (before, after)]
     occupied = int(((coarse[0] + coarse[1]) > 0).sum())
     return psi(*coarse) - (occupied - 1) * float(1 / before.sum() + 1 / after.sum())
 
 
-def _cells(part: FeatureProfile, rows: np.ndarray) -> list[tuple[list[int], str]]:
-    """Candidate segments of a feature: codes and name; `rows` of the batch has each code."""
+def named_cells(part: FeatureProfile, rows: np.ndarray) -> list[tuple[list[int], str]]:
+    """Candidate segments of a feature: codes and name; `rows` of a batch have each code, shape (36,)."""
     if part.kind == "categorical":
         named = [([i], f'{part.name} = "{word}"') for i, word in enumerate(part.known[:OTHER])]
         return [
@@ -167,7 +167,7 @@ def _cells(part: FeatureProfile, rows: np.ndarray) -> list[tuple[list[int], str]
     quarters = [
         (
             list(range(1 + k * _QUARTER, 1 + (k + 1) * _QUARTER)),
-            f"{part.name} {_interval(edges[k], edges[k + 1])}",
+            f"{part.name} {_interval(edges[k], edges[k + 1], lowest=not k)}",
         )
         for k in range(4)
     ]
@@ -179,5 +179,8 @@ def _cells(part: FeatureProfile, rows: np.ndarray) -> list[tuple[list[int], str]
     ]
 
 
-def _interval(low: float, high: float) -> str:
+def _interval(low: float, high: float, *, lowest: bool) -> str:
+    """An edge belongs to the quarter below it; the lowest has both its ends."""
+    if not lowest:
+        return f"above {low:.6g} up to {high:.6g}"
     return f"= {low:.6g}" if low == high else f"between {low:.6g} and {high:.6g}"

@@ -66,8 +66,8 @@ def homogeneity(reference: np.ndarray, current: np.ndarray) -> float | None:
 def proportions(hits_reference: int, m: int, hits_current: int, n: int) -> float:
     """Two-sided exact (hypergeometric, Fisher's) p of a share in the batch against that in the reference."""
     hits = hits_reference + hits_current
-    upper = _hypergeometric_tail(hits_current, n, hits, m + n)
-    lower = _hypergeometric_tail(n - hits_current, n, m + n - hits, m + n)
+    upper = hypergeometric_tail(hits_current, n, hits, m + n)
+    lower = hypergeometric_tail(n - hits_current, n, m + n - hits, m + n)
     return min(1.0, 2 * min(upper, lower))
 
 
@@ -210,7 +210,7 @@ def _moments(total: int, rows: np.ndarray, columns: np.ndarray) -> tuple[float, 
     return mean, variance
 
 
-def _hypergeometric_tail(k: int, n: int, hits: int, total: int) -> float:
+def hypergeometric_tail(k: int, n: int, hits: int, total: int) -> float:
     """P[X >= k], X the hits among n rows drawn from `total` rows of which `hits` are hits."""
     low, high = max(0, n + hits - total), min(n, hits)
     if k <= low:

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
+from detectors.disagreement import Disagreement
+from state.records import ByLabels
 from trainers.base import DataFile, ModelVersion, RetrainOutcome
 from trainers.judgement import Expectation
 
@@ -68,6 +70,24 @@ def expectation_to_json(found: Expectation) -> str:
 def expectation_from_json(text: str) -> Expectation:
     found: Expectation = _load(Expectation, text)
     return found
+
+
+def disagreement_to_json(found: Disagreement) -> str:
+    return _dump(Disagreement, found)
+
+
+def disagreement_from_json(text: str) -> Disagreement:
+    found: Disagreement = _load(Disagreement, text)
+    return found
+
+
+def labels_to_json(labels: ByLabels) -> str:
+    return _dump(ByLabels, labels)
+
+
+def labels_from_json(text: str) -> ByLabels:
+    labels: ByLabels = _load(ByLabels, text)
+    return labels
 
 
 def _dump(kind: Any, value: Any) -> str:

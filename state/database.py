@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 APPLICATION_ID = 0x44524654  # "DRFT" in the file header: this SQLite file is ours
 # Number of migrations, kept in the header as user_version: an up-to-date file opens without loading them.
-SCHEMA = 18
+SCHEMA = 19
 BUSY_SECONDS = 10.0
 
 

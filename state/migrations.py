@@ -299,3 +299,16 @@ def m2026_11_28_handed(db: Database) -> None:
         "CREATE TABLE handed (model TEXT NOT NULL, kind TEXT NOT NULL, place TEXT NOT NULL, version INTEGER NOT NULL,"
         " PRIMARY KEY (model, kind, place)) STRICT, WITHOUT ROWID"
     )
+
+
+@migrations()
+def m2026_11_28_shadows(db: Database) -> None:
+    """Batches that a challenger has scored beside the champion while its retrain waited for a decision."""
+    db.execute("ALTER TABLE retrains ADD COLUMN shadow_batches INTEGER NOT NULL DEFAULT 0")
+    columns = {
+        "retrain_id": int, "batch_id": int, "sha256": str, "at": str, "found": str, "trouble": str, "labels": str,
+    }  # fmt: skip
+    links = [("retrain_id", "retrains", "id"), ("batch_id", "batches", "id")]
+    _table(db, "shadows", columns, {"found", "labels"}, foreign_keys=links)
+    db.table("shadows").create_index(["retrain_id", "sha256"], unique=True)
+    db.table("shadows").create_index(["sha256"])

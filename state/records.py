@@ -11,6 +11,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Literal
 
+from detectors.disagreement import Disagreement, together
 from detectors.metrics import Interval
 from detectors.report import DriftReport
 from trainers.base import DataFile, ModelVersion, RetrainOutcome
@@ -176,6 +177,83 @@ class Retrain:
     why: str = ""  # the approver's reason
     back_to: int | None = None  # rolled back: the version in use since
     job: str = ""  # its name in the registry; empty in older records
+    shadow_batches: int = 0  # that its version scores beside the champion before somebody decides
+
+
+@dataclass(frozen=True, slots=True)
+class ByLabels:
+    """Who was right on labelled rows of a batch: of two versions that differ on a row, exactly one is.
+
+    Attributes:
+        rows: that have a label;  champion / challenger: on how many of them only this one is right.
+    """
+
+    rows: int
+    champion: int
+    challenger: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowedBatch:
+    """A batch that both versions were to score: `found`, or `trouble` says why one of them could not."""
+
+    batch_id: int
+    path: str
+    at: datetime
+    found: Disagreement | None = None
+    trouble: str = ""
+    labels: ByLabels | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """The shadow period of a retrain: its version scores the next batches beside the champion.
+
+    Attributes:
+        champion / challenger: the two versions.
+        wanted: how many batches it is asked for;  batches: those that were scored, oldest first.
+        waits: nobody has decided, and no other version or newer retrain has come in between.
+    """
+
+    retrain_id: int
+    model: str
+    incident_id: int | None
+    champion: int
+    challenger: int
+    wanted: int
+    waits: bool
+    batches: tuple[ShadowedBatch, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        return len(self.batches) >= self.wanted
+
+    @property
+    def running(self) -> bool:
+        """Whether the next batch is scored too."""
+        return self.waits and not self.complete
+
+    @property
+    def found(self) -> Disagreement | None:
+        """All batches together; None where none could be scored."""
+        return together(batch.found for batch in self.batches if batch.found is not None)
+
+    @property
+    def labels(self) -> ByLabels | None:
+        """The labelled rows of all batches together; None before there are any."""
+        known = [batch.labels for batch in self.batches if batch.labels is not None]
+        if not known:
+            return None
+        return ByLabels(
+            sum(one.rows for one in known),
+            sum(one.champion for one in known),
+            sum(one.challenger for one in known),
+        )
+
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        """Why batches could not be scored, one for each."""
+        return tuple(batch.trouble for batch in self.batches if batch.trouble)
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,7 +403,7 @@ class ToLog:
     """A result that MLflow has not got yet."""
 
     id: int
-    kind: str  # check, performance, move (of the champion)
+    kind: str  # check, performance, move (of the champion), shadow (a period that is complete)
     model: str
     version: str  # of the model, that it is about
     step: int  # the how-manieth of its kind and model

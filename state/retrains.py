@@ -115,8 +115,13 @@ class Retrains:
             )
             return changed == 1
 
-    def finish_retrain(self, retrain_id: int, outcome: RetrainOutcome, now: datetime) -> Retrain:
-        """The challenger is trained: keep it and the comparison; the incident waits for a decision."""
+    def finish_retrain(
+        self, retrain_id: int, outcome: RetrainOutcome, now: datetime, *, shadow_batches: int = 0
+    ) -> Retrain:
+        """The challenger is trained: keep it and the comparison; the incident waits for a decision.
+
+        Until then it scores the next `shadow_batches` batches beside the champion (see `state.shadows`).
+        """
         with self._db.write():
             retrain = move(self._db, retrain_id, "succeeded")
             if outcome.version.model != retrain.model:
@@ -125,10 +130,11 @@ class Retrains:
                 )
             versions.add(self._db, outcome.version, now)
             self._db.change(
-                "UPDATE retrains SET finished_at = ?, outcome = ?, version = ? WHERE id = ?",
+                "UPDATE retrains SET finished_at = ?, outcome = ?, version = ?, shadow_batches = ? WHERE id = ?",
                 stamp(now),
                 outcome_to_json(outcome),
                 outcome.version.version,
+                shadow_batches,
                 retrain_id,
             )
             if retrain.incident_id is not None:
@@ -328,4 +334,5 @@ def _retrain(row: Row) -> Retrain:
         why=row["why"],
         back_to=row["back_to"],
         job=row["job"],
+        shadow_batches=row["shadow_batches"],
     )

@@ -21,6 +21,7 @@ from state.promotions import Promotions
 from state.retrains import Retrains
 from state.rollup import RollUp
 from state.samples import Samples
+from state.shadows import Shadows
 from state.tracking import Tracking
 from state.versions import Versions
 
@@ -111,6 +112,15 @@ class Store:
         self.retrains = retrains.retrains
         self.last_retrain_at = retrains.last_retrain_at
         self.decide_retrain = retrains.decide_retrain
+
+        shadows = Shadows(db)
+        self.shadow_for = shadows.shadow_for
+        self.keep_shadow = shadows.keep_shadow
+        self.keep_labels = shadows.keep_labels
+        self.shadow = shadows.shadow
+        self.shadow_under_way = shadows.shadow_under_way
+        self.last_shadow = shadows.last_shadow
+        self.shadows_of = shadows.shadows_of
 
         versions = Versions(db)
         self.add_version = versions.add_version

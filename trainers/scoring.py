@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from detectors.digest import sha256_file
-from detectors.track_record import Champion
+from detectors.track_record import Champion, batch_frame
 from trainers.base import ModelVersion, TrainingError
+
+if TYPE_CHECKING:
+    from detectors.sample import RowSample
 
 _LOADED = 8  # models kept in memory
 
@@ -26,6 +29,20 @@ def champion(version: ModelVersion) -> Champion | None:
     who = f"version {version.version} of {version.model}"
     estimator = _estimator(version.model_path, version.model_sha256, who, version.trusted)
     return lambda rows: predicted(estimator, rows, who)
+
+
+def sampled(version: ModelVersion, sample: RowSample) -> tuple[np.ndarray, np.ndarray]:
+    """What the version says of a batch's sampled rows: label and probability of class 1, shape (rows,).
+
+    Raises:
+        TrainingError: it has no model that could be asked, or cannot predict them.
+    """
+    scoring = champion(version)
+    if scoring is None:
+        raise TrainingError(f"version {version.version} of {version.model} has no model file")
+    schema = version.schema
+    kinds = dict.fromkeys(schema.numeric + schema.coded, "float64") | dict.fromkeys(schema.text, "str")
+    return scoring(batch_frame(sample, kinds))
 
 
 @lru_cache(maxsize=_LOADED)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from bot.shadow_text import status_line
 from bot.slack import ids
 from bot.slack.batch_blocks import cost, drifted_table, facts, feature_lines, headline, meaning
 from bot.slack.blocks import (
@@ -26,7 +27,7 @@ from bot.slack.blocks import (
 from bot.slack.retrain_blocks import metrics_table, outcome_line
 from bot.slack.text import clean, clock, count, escape, file_name, link, listed, name, person, when
 from detectors.report import DriftReport
-from state.records import BOT, Batch, Feedback, Incident, Retrain, Silence
+from state.records import BOT, Batch, Feedback, Incident, Retrain, Shadow, Silence
 from trainers.base import ModelVersion
 
 SNOOZES: Mapping[str, tuple[str, timedelta]] = {
@@ -55,6 +56,7 @@ class _Case:
     cooling_until: datetime | None
     feedback: Sequence[Feedback]
     broken: Batch | None
+    shadow: Shadow | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ def incident_message(
     cooling_until: datetime | None = None,
     feedback: Sequence[Feedback] = (),
     broken: Batch | None = None,
+    shadow: Shadow | None = None,
     chart_url: str = "",
 ) -> Message:
     """The message of an incident in its present state.
@@ -100,6 +103,7 @@ def incident_message(
         cooling_until: when the retrain cool-down ends, None if it is over.
         feedback: what counts of this incident, one opinion a person.
         broken: the model's newest batch, if its feed is broken: until it is set aside nothing may be approved.
+        shadow: the shadow period of `latest_retrain`, if it has one.
         chart_url: the MLflow run in which the checks are a chart; empty before there is one.
     """
     case = _Case(
@@ -116,6 +120,7 @@ def incident_message(
         cooling_until,
         feedback,
         broken,
+        shadow,
     )
     parts = _STATES[incident.state](case)
     blocks = [
@@ -311,6 +316,9 @@ def _decision(case: _Case) -> _Parts:
         f"*Next step: promote version {outcome.version.version} or keep version"
         f" {case.retrain.champion_version}; the buttons are in the thread.* The gate recommends to {said}."
     )
+    if case.shadow is not None:
+        line = status_line(case.shadow)
+        advice += f"\n{line[:1].upper()}{line[1:]}."
     return _Parts(title, advice, metrics_table(case.retrain, outcome), [_details(case)])
 
 

@@ -22,13 +22,15 @@ from bot.slack.blocks import Message, without_tables
 from bot.slack.incident_blocks import incident_message
 from bot.slack.performance_blocks import performance_alert
 from bot.slack.samples import not_uploaded, sample_message
+from bot.slack.shadow_blocks import shadow_complete, shadow_progress
 from bot.slack.version_blocks import back_in_use
 from bot.times import utc_now
 from bot.tracking import place_of
 from detectors.errors import DataError
 from detectors.profile import Profile
-from state.records import Batch, Incident, OutboxItem, Retrain, StateError
+from state.records import Batch, Incident, OutboxItem, Retrain, Shadow, StateError
 from state.store import Store
+from trainers.base import RetrainOutcome
 from trainers.judgement import Expectation
 
 log = logging.getLogger(__name__)
@@ -98,7 +100,7 @@ class Renderer:
         """Remember where a message is, so that it can be edited and answered."""
         if item.kind == "incident" and item.incident_id is not None:
             self.store.set_incident_ts(item.incident_id, ts, channel)
-        elif item.kind in ("retrain_started", "retrain_finished", "promoted"):
+        elif item.kind in ("retrain_started", "retrain_finished", "promoted", "shadow", "shadow_complete"):
             self.store.remember_post(f"{item.kind}:{item.payload['retrain_id']}", channel, ts)
         elif item.kind == "broken_feed":
             self.store.remember_post(f"broken_feed:{item.payload['batch_id']}", channel, ts)
@@ -119,6 +121,7 @@ class Renderer:
             batch,
             champion=champion.record if champion else None,
             latest_retrain=own[0] if own else None,
+            shadow=self.store.shadow(own[0].id) if own and own[0].shadow_batches else None,
             silence=self.store.silence(incident.model, self.now()),
             labelled=len(labelled),
             broken=self.store.broken_feed(incident.model),
@@ -168,7 +171,7 @@ class Renderer:
         if retrain.outcome is None:
             raise UnsayableError(f"retrain {retrain.id} has no result")
         channel, thread = self._root(retrain)
-        message = retrains.retrain_finished(retrain, retrain.outcome, self._expected(retrain))
+        message = self._result(retrain, retrain.outcome)
         return [*self._start_again(retrain), Post(channel, message, thread_ts=thread)]
 
     def retrain_matrix(self, item: OutboxItem) -> list[Post]:
@@ -195,6 +198,35 @@ class Renderer:
             png,
         )
         return [told, Post(channel, Message("The same as a picture", []), thread_ts=thread, files=(file,))]
+
+    def shadow(self, item: OutboxItem) -> list[Post]:
+        """How far the shadow period is: one message, edited; the result says too when it is over."""
+        retrain, shadow = self._shadow(item)
+        posts = self._shadow_again(shadow)
+        if not posts:
+            channel, thread = self._root(retrain)
+            posts = [Post(channel, shadow_progress(shadow), thread_ts=thread)]
+        return posts if shadow.running else [*posts, *self._result_again(retrain)]
+
+    def shadow_complete(self, item: OutboxItem) -> list[Post]:
+        """The shadow period is over and the decision waits: a new message, which people are notified of."""
+        retrain, shadow = self._shadow(item)
+        channel, thread = self._root(retrain)
+        news = Post(channel, shadow_complete(shadow), thread_ts=thread)
+        return [*self._shadow_again(shadow), *self._result_again(retrain), news]
+
+    def _shadow(self, item: OutboxItem) -> tuple[Retrain, Shadow]:
+        retrain = self._retrain(item)
+        shadow = self.store.shadow(retrain.id)
+        if shadow is None:
+            raise UnsayableError(f"retrain {retrain.id} has no shadow period")
+        return retrain, shadow
+
+    def _shadow_again(self, shadow: Shadow) -> list[Post]:
+        """The messages of the period that are in the thread, as they are to be now."""
+        made = {"shadow": shadow_progress, "shadow_complete": shadow_complete}
+        there = [(self.store.post_of(f"{kind}:{shadow.retrain_id}"), make) for kind, make in made.items()]
+        return [Post(at[0], make(shadow), edit_ts=at[1]) for at, make in there if at is not None]
 
     def retrain_failed(self, item: OutboxItem) -> list[Post]:
         """Why the retrain came to nothing."""
@@ -332,8 +364,11 @@ class Renderer:
         before = self.store.post_of(f"retrain_finished:{retrain.id}")
         if before is None or retrain.outcome is None:
             return []
-        message = retrains.retrain_finished(retrain, retrain.outcome, self._expected(retrain))
-        return [Post(before[0], message, edit_ts=before[1])]
+        return [Post(before[0], self._result(retrain, retrain.outcome), edit_ts=before[1])]
+
+    def _result(self, retrain: Retrain, outcome: RetrainOutcome) -> Message:
+        shadow = self.store.shadow(retrain.id) if retrain.shadow_batches else None
+        return retrains.retrain_finished(retrain, outcome, self._expected(retrain), shadow)
 
     def _expected(self, retrain: Retrain) -> Expectation | None:
         return self.store.expectation(retrain.model, retrain.champion_version, retrain.files)
@@ -385,6 +420,8 @@ _KINDS: dict[str, Callable[[Renderer, OutboxItem], list[Post]]] = {
     "retrain_finished": Renderer.retrain_finished,
     "retrain_matrix": Renderer.retrain_matrix,
     "retrain_failed": Renderer.retrain_failed,
+    "shadow": Renderer.shadow,
+    "shadow_complete": Renderer.shadow_complete,
     "promoted": Renderer.promoted,
     "kept": Renderer.kept,
     "rolled_back": Renderer.rolled_back,

@@ -19,6 +19,7 @@ from bot.slack.blocks import (
     table,
     verbatim,
 )
+from bot.slack.shadow_blocks import announcement
 from bot.slack.text import (
     bullets,
     clean,
@@ -33,7 +34,7 @@ from bot.slack.text import (
     person,
     when,
 )
-from state.records import Retrain
+from state.records import Retrain, Shadow
 from trainers.base import Evaluation, RetrainOutcome
 from trainers.judgement import Expectation
 
@@ -89,7 +90,10 @@ def _forced(retrain: Retrain) -> str:
 
 
 def retrain_finished(
-    retrain: Retrain, outcome: RetrainOutcome, expected: Expectation | None = None
+    retrain: Retrain,
+    outcome: RetrainOutcome,
+    expected: Expectation | None = None,
+    shadow: Shadow | None = None,
 ) -> Message:
     """The result: metrics on the same hold-outs, the recommendation with its reasons, and the two buttons.
 
@@ -111,6 +115,7 @@ def retrain_finished(
     if retrain.state in ("promoted", "kept", "rolled_back"):
         blocks.append(section(outcome_line(retrain)))
     else:
+        blocks += [section(announcement(shadow))] if shadow is not None else []
         blocks.append(actions(*_decision_buttons(retrain, outcome)))
     spoken = [escape(title) + ".", said, *(f"{line}." for line in _spoken(outcome))]
     return Message(clip(" ".join(spoken), 2000), blocks)

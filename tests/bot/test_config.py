@@ -109,6 +109,9 @@ alpha = 3
     (MINIMAL.replace('negative = ["0"]', 'positive = ["1"], negative = ["1"]'), "both positive and negative"),
     (MINIMAL + 'ignore = ["y"]', "take it out of ignore"),
     (MINIMAL + 'schedule = "61 * * * *"', "schedule"),
+    (MINIMAL + "shadow_batches = -1", "a whole number from 0 (none) to 1,000 (got -1)"),
+    (MINIMAL + "shadow_batches = true", "models[0].shadow_batches: is the number of next batches which a retrained"),
+    (MINIMAL + 'shadow_batches = "5"', "a whole number from 0 (none) to 1,000 (got '5')"),
     (MINIMAL + '[history]\nroll_up_after = "1h"', "history.roll_up_after"),
     (MINIMAL + "[training]\nside_by_side = 0", "training.side_by_side: input should be greater than or equal to 1"),
     (

@@ -1,0 +1,194 @@
+"""A shadow period in words, for Slack and the terminal. Pure.
+
+Differing is neither better nor worse: nothing here may sound as if it were.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from pathlib import PurePath
+from typing import Any
+
+from detectors.disagreement import Disagreement
+from state.records import ByLabels, Shadow
+
+HONEST = "To differ is neither better nor worse: only labels show which version is right."
+SHOWN = 20  # batches of the table a person reads; --json has all
+
+
+def share(part: float, whole: float) -> str:
+    """`1.1 %`; what is not nothing never reads as nothing, nor what is not all as all."""
+    if not whole or not part:
+        return "0 %"
+    if part == whole:
+        return "100 %"
+    value = 100 * part / whole
+    if value < 0.05:
+        return "under 0.1 %"
+    return "over 99.9 %" if value > 99.95 else f"{value:.1f} %"
+
+
+def progress(shadow: Shadow) -> str:
+    """`3 of 5 batches`, `all 5 batches`, `ended after 3 of 5 batches`."""
+    done, wanted = len(shadow.batches), f"{shadow.wanted:,} batch{'es' * (shadow.wanted != 1)}"
+    if shadow.complete:
+        return f"all {wanted}" if shadow.wanted > 1 else wanted
+    return f"{done:,} of {wanted}" if shadow.waits else f"ended after {done:,} of {wanted}"
+
+
+def agreement(shadow: Shadow, found: Disagreement) -> str:
+    """On how many rows both say the same."""
+    same = found.rows - found.differing
+    return (
+        f"Versions {shadow.champion} and {shadow.challenger} say the same on {share(same, found.rows)} "
+        f"of {found.rows:,} rows"
+    )
+
+
+def ways(shadow: Shadow, found: Disagreement) -> str:
+    """Which way they differ, the larger side first; empty where they do not."""
+    if not found.differing:
+        return ""
+    sides = [(found.only_challenger, shadow.challenger), (found.only_champion, shadow.champion)]
+    (most, first), (fewest, second) = sorted(sides, key=lambda side: -side[0])
+    return (
+        f"{share(most, found.rows)} only version {first} calls positive, "
+        f"{share(fewest, found.rows)} only version {second}"
+    )
+
+
+def surely(found: Disagreement) -> str:
+    """The interval of the share that differs."""
+    interval = found.interval
+    if interval is None:
+        return ""
+    return f"95 % interval of what differs: {100 * interval.low:.2g} to {100 * interval.high:.2g} %"
+
+
+def where(found: Disagreement, named: str = "") -> str:
+    """Where most of what differs lies, the place as `named` if given; empty where it is in no one place."""
+    if not found.places:
+        return ""
+    place = found.places[0]
+    return (
+        f"most of it where {named or place.name}: {share(place.differing, found.differing)} of what differs, "
+        f"{share(place.rows, found.rows)} of all rows"
+    )
+
+
+def levels(shadow: Shadow, found: Disagreement) -> str:
+    """What each calls positive altogether, and its mean probability."""
+    ours, theirs = found.only_champion + found.both, found.only_challenger + found.both
+    return (
+        f"positive in all: version {shadow.champion} {share(ours, found.rows)}, version {shadow.challenger} "
+        f"{share(theirs, found.rows)}; mean probability {found.champion_mean:.3f} and {found.challenger_mean:.3f}"
+    )
+
+
+def troubles(shadow: Shadow) -> list[str]:
+    """Batches that could not be scored, by their reason."""
+    return [
+        f"{count:,} batch{'es' * (count != 1)} could not be scored by both: {reason}"
+        for reason, count in Counter(shadow.troubles).items()
+    ]
+
+
+def labels_line(champion: int, challenger: int, labels: ByLabels) -> str:
+    """Who was right, by the labels, on rows where the two differ."""
+    differing = labels.champion + labels.challenger
+    if not differing:
+        return f"on none of {labels.rows:,} labelled rows do versions {champion} and {challenger} differ"
+    from trainers.judgement import mcnemar  # late: brings SciPy
+
+    p = mcnemar(labels.challenger, labels.champion)
+    shown = "p < 0.001" if p < 0.001 else f"p {p:.2g}"
+    sides = [(labels.challenger, challenger), (labels.champion, champion)]
+    (most, first), (fewest, second) = sorted(sides, key=lambda side: -side[0])
+    return (
+        f"versions {champion} and {challenger} differ on {differing:,} of {labels.rows:,} labelled rows: "
+        f"version {first} is right on {most:,}, version {second} on {fewest:,} (McNemar's exact test, {shown})"
+    )
+
+
+def status_line(shadow: Shadow) -> str:
+    """The period in one line: `shadow: version 3 beside version 2, 2 of 5 batches, 1.2 % of the rows differ`."""
+    said = f"shadow: version {shadow.challenger} beside version {shadow.champion}, {progress(shadow)}"
+    found = shadow.found
+    return said if found is None else f"{said}, {share(found.differing, found.rows)} of the rows differ"
+
+
+def tag_text(shadow: Shadow) -> str:
+    """A complete period in a sentence, for the version in the registry."""
+    found, said = shadow.found, f"{progress(shadow)} beside version {shadow.champion}"
+    if found is None:
+        return f"{said}: none could be scored"
+    return f"{said}: differs on {found.differing:,} of {found.rows:,} rows ({share(found.differing, found.rows)})"
+
+
+def shadow_text(shadow: Shadow) -> str:
+    """The whole period for a terminal: together first, then each batch."""
+    head = f"{shadow.model}: shadow of version {shadow.challenger} beside version {shadow.champion}"
+    state = progress(shadow) + (", the decision is waiting" if shadow.complete and shadow.waits else "")
+    lines, found = [f"{head}, {state}"], shadow.found
+    if found is not None:
+        lines.append(f"  {agreement(shadow, found)}")
+        said = (ways(shadow, found), surely(found), where(found), levels(shadow, found))
+        lines += [f"  {line}" for line in said if line]
+    if shadow.labels is not None:
+        lines.append(f"  by labels: {labels_line(shadow.champion, shadow.challenger, shadow.labels)}")
+    lines += [f"  {line}" for line in troubles(shadow)]
+    if not shadow.batches:
+        lines.append("  no batch has come since")
+        return "\n".join(lines)
+    return "\n".join([*lines, "", *_table(shadow), f"  {HONEST}"])
+
+
+def as_dict(shadow: Shadow) -> dict[str, Any]:
+    """The period as JSON types."""
+    found, labels = shadow.found, shadow.labels
+    return {
+        "retrain": shadow.retrain_id,
+        "champion": shadow.champion,
+        "challenger": shadow.challenger,
+        "wanted": shadow.wanted,
+        "complete": shadow.complete,
+        "running": shadow.running,
+        "together": None if found is None else _counts(found),
+        "labels": None if labels is None else asdict(labels),
+        "batches": [
+            {
+                "path": batch.path,
+                "at": batch.at.isoformat(timespec="seconds"),
+                "found": None if batch.found is None else _counts(batch.found),
+                "trouble": batch.trouble,
+                "labels": None if batch.labels is None else asdict(batch.labels),
+            }
+            for batch in shadow.batches
+        ],
+    }
+
+
+def _counts(found: Disagreement) -> dict[str, Any]:
+    return {**asdict(found), "rows": found.rows, "differing": found.differing, "share": found.share}
+
+
+def batch_rows(shadow: Shadow) -> list[tuple[str, str, str]]:
+    """Of each batch file, rows and the share that differs; a dash where it could not be scored."""
+    return [
+        (
+            PurePath(batch.path).name,
+            "–" if batch.found is None else f"{batch.found.rows:,}",
+            "–" if batch.found is None else share(batch.found.differing, batch.found.rows),
+        )
+        for batch in shadow.batches
+    ]
+
+
+def _table(shadow: Shadow) -> list[str]:
+    rows = [("batch", "rows", "differ"), *batch_rows(shadow)[-SHOWN:]]
+    widths = [max(len(row[n]) for row in rows) for n in range(3)]
+    return [
+        f"  {name.ljust(widths[0])}  {count.rjust(widths[1])}  {differ.rjust(widths[2])}"
+        for name, count, differ in rows
+    ]

@@ -1,0 +1,164 @@
+"""Where two versions say something else of the same rows: how often, which way, and in which segment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # at run time late: a status reads what is stored, and loads no NumPy
+    import numpy as np
+
+    from detectors.codes import CodedRows
+    from detectors.metrics import Interval
+    from detectors.profile import FeatureProfile
+
+ALPHA = 0.01
+_MOST = 0.5  # of the rows that differ are in a place that is named
+_LARGEST = 0.6  # of all rows: more is no place
+_LIFT = 1.5  # times as many of what differs as of all rows
+_KEPT = 5  # places of a batch, so that those of several batches can be put together
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A segment of one feature that holds most of what differs.
+
+    Attributes:
+        name: `Protocol = "17"`, `Dst Port above 53 up to 80`.
+        rows: in it;  differing: of these, on how many the versions differ.
+    """
+
+    name: str
+    rows: int
+    differing: int
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """Champion and challenger on the same rows: the 2 × 2 table of what they call positive.
+
+    Attributes:
+        neither / only_champion / only_challenger / both: rows that are called positive by whom.
+        champion_mean / challenger_mean: mean probability of class 1.
+        places: where they differ, if most of it is in one segment; the most concentrated first.
+    """
+
+    neither: int
+    only_champion: int
+    only_challenger: int
+    both: int
+    champion_mean: float
+    challenger_mean: float
+    places: tuple[Place, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        return self.neither + self.only_champion + self.only_challenger + self.both
+
+    @property
+    def differing(self) -> int:
+        return self.only_champion + self.only_challenger
+
+    @property
+    def share(self) -> float:
+        """Of the rows on which they differ; 0 of none."""
+        return self.differing / self.rows if self.rows else 0.0
+
+    @property
+    def interval(self) -> Interval | None:
+        """95 % of that share, Clopper-Pearson; None without rows."""
+        from detectors.intervals import clopper_pearson
+
+        return clopper_pearson(self.differing, self.rows)
+
+
+def disagreement(
+    champion: tuple[np.ndarray, np.ndarray],
+    challenger: tuple[np.ndarray, np.ndarray],
+    parts: Sequence[FeatureProfile],
+    rows: CodedRows,
+) -> Disagreement:
+    """Compare what two versions say of the same rows.
+
+    Args:
+        champion / challenger: label (0 or 1) and probability of class 1, each of shape (rows,).
+        parts: reference profiles of the features, in the order of the columns of `rows`.
+        rows: the rows, coded by them.
+    """
+    import numpy as np
+
+    (ours, our_chance), (theirs, their_chance) = champion, challenger
+    table = np.bincount(ours.astype(int) + 2 * theirs.astype(int), minlength=4).tolist()
+    return Disagreement(
+        neither=table[0],
+        only_champion=table[1],
+        only_challenger=table[2],
+        both=table[3],
+        champion_mean=float(our_chance.mean()),
+        challenger_mean=float(their_chance.mean()),
+        places=_places(parts, rows, np.asarray(ours != theirs)),
+    )
+
+
+def together(found: Iterable[Disagreement]) -> Disagreement | None:
+    """Several batches as one; None of none. A place must hold most of what differs in all of them."""
+    each = [one for one in found if one.rows]
+    if not each:
+        return None
+    rows = sum(one.rows for one in each)
+    sums: dict[str, tuple[int, int]] = {}
+    for place in (place for one in each for place in one.places):
+        known = sums.get(place.name, (0, 0))
+        sums[place.name] = (known[0] + place.rows, known[1] + place.differing)
+    differing = sum(one.differing for one in each)
+    return Disagreement(
+        neither=sum(one.neither for one in each),
+        only_champion=sum(one.only_champion for one in each),
+        only_challenger=sum(one.only_challenger for one in each),
+        both=sum(one.both for one in each),
+        champion_mean=sum(one.champion_mean * one.rows for one in each) / rows,
+        challenger_mean=sum(one.challenger_mean * one.rows for one in each) / rows,
+        places=_most_of([Place(name, *counts) for name, counts in sums.items()], rows, differing),
+    )
+
+
+def _places(parts: Sequence[FeatureProfile], rows: CodedRows, differ: np.ndarray) -> tuple[Place, ...]:
+    """Categories and quarters of single features in which most of what differs lies, beyond chance.
+
+    Each is judged by the hypergeometric tail (Fisher's exact test, one-sided) times the number of all candidates
+    that have rows (Bonferroni, never more lenient than Holm).
+    """
+    import numpy as np
+
+    from detectors.attribution import CODES, named_cells
+    from detectors.significance import hypergeometric_tail
+
+    count, differing = rows.rows, int(differ.sum())
+    tried, found = 0, []
+    for i, part in enumerate(parts):
+        every = np.bincount(rows.codes[:, i], minlength=CODES)
+        odd = np.bincount(rows.codes[differ, i], minlength=CODES)
+        for codes, name in named_cells(part, every):
+            inside = int(every[codes].sum())
+            if 0 < inside < count:
+                tried += 1
+                found.append(Place(name, inside, int(odd[codes].sum())))
+    kept = [
+        place
+        for place in _most_of(found, count, differing)
+        if tried * hypergeometric_tail(place.differing, place.rows, differing, count) <= ALPHA
+    ]
+    return tuple(kept[:_KEPT])
+
+
+def _most_of(places: Sequence[Place], rows: int, differing: int) -> tuple[Place, ...]:
+    """Those that hold most of what differs and far fewer of all rows, the most concentrated first."""
+    most = [
+        place
+        for place in places
+        if place.differing > _MOST * differing
+        and place.rows <= _LARGEST * rows
+        and place.differing * rows >= _LIFT * place.rows * differing
+    ]
+    return tuple(sorted(most, key=lambda place: (-place.differing / place.rows, place.name)))

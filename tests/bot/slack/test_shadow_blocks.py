@@ -1,0 +1,145 @@
+"""The shadow period in its thread, as a reader sees it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bot.slack import shadow_blocks as said
+from bot.slack.incident_blocks import incident_message
+from bot.slack.retrain_blocks import retrain_finished
+from bot.slack.status_blocks import model_status
+from detectors.disagreement import Disagreement, Place
+from state.records import ByLabels, Shadow, ShadowedBatch
+
+PLACE = Place('Protocol = "17"', 480, 40)
+FOUND = Disagreement(3500, 4, 44, 452, 0.123, 0.131, (PLACE,))
+
+
+@pytest.fixture
+def shadow(make: Any) -> Shadow:
+    """Two of three batches: one was scored, one could not be."""
+    batches = (
+        ShadowedBatch(7, "/in/monday.csv", make.t0, FOUND),
+        ShadowedBatch(8, "/in/tuesday.csv", make.t0, None, "version 5 of fraud cannot predict: <no>"),
+    )
+    return Shadow(2, "fraud", 3, 4, 5, 3, True, batches)
+
+
+def complete(shadow: Shadow, **changes: Any) -> Shadow:
+    more = ShadowedBatch(9, "/in/wednesday.csv", shadow.batches[0].at, FOUND)
+    return replace(shadow, batches=(*shadow.batches, more), **changes)
+
+
+def test_the_progress_in_full(shadow: Shadow, accepted: Any, shown: Any) -> None:
+    assert shown(accepted(said.shadow_progress(shadow))) == (
+        "*Shadow, 2 of 3 batches:* version 5 beside version 4.\n"
+        "• Versions 4 and 5 say the same on 98.8 % of 4,000 rows\n"
+        "• 1.1 % only version 5 calls positive, 0.1 % only version 4\n"
+        '• Most of it where `Protocol = "17"`: 83.3 % of what differs, 12.0 % of all rows\n'
+        "• 1 batch could not be scored by both: version 5 of fraud cannot predict: &lt;no&gt;\n"
+        "~ 95 % interval of what differs: 0.89 to 1.6 %\n"
+        "Positive in all: version 4 11.4 %, version 5 12.4 %; mean probability 0.123 and 0.131\n"
+        "~ To differ is neither better nor worse: only labels show which version is right.\n"
+    )
+
+
+def test_the_end_asks_for_the_decision_and_shows_each_batch(
+    shadow: Shadow, accepted: Any, shown: Any
+) -> None:
+    drawn = shown(accepted(said.shadow_complete(complete(shadow))))
+    assert drawn.startswith(
+        "*The shadow period is complete:* 3 batches.\n"
+        "*Next step: promote version 5 or keep version 4;* the buttons are at the result above.\n"
+        "• Versions 4 and 5 say the same on 98.8 % of 8,000 rows\n"
+    )
+    assert "Batch | Rows | Differ\nmonday.csv | 4,000 | 1.2 %\ntuesday.csv | – | –\n" in drawn
+    decided = shown(accepted(said.shadow_complete(complete(shadow, waits=False))))
+    assert "Next step" not in decided
+
+
+def test_the_edited_message_leaves_the_word_to_the_end(shadow: Shadow, accepted: Any, shown: Any) -> None:
+    assert shown(accepted(said.shadow_progress(complete(shadow)))) == (
+        "*Shadow, all 3 batches:* version 5 beside version 4. What came of it stands below.\n"
+    )
+
+
+def test_one_that_ended_before_its_time_says_so(shadow: Shadow, shown: Any) -> None:
+    drawn = shown(said.shadow_progress(replace(shadow, waits=False)))
+    assert drawn.startswith("*Shadow, ended after 2 of 3 batches:* version 5 beside version 4.\n")
+
+
+def test_labels_say_who_was_right(shadow: Shadow, accepted: Any, shown: Any) -> None:
+    first = replace(shadow.batches[0], labels=ByLabels(200, 3, 19))
+    drawn = shown(accepted(said.shadow_progress(replace(shadow, batches=(first,)))))
+    assert (
+        "• *By labels:* versions 4 and 5 differ on 22 of 200 labelled rows: version 5 is right on 19, version 4 "
+        "on 3 (McNemar's exact test, p &lt; 0.001)\n"
+    ) in drawn
+    alike = replace(shadow.batches[0], labels=ByLabels(200, 0, 0))
+    drawn = shown(said.shadow_progress(replace(shadow, batches=(alike,))))
+    assert "on none of 200 labelled rows do versions 4 and 5 differ" in drawn
+
+
+def test_where_nothing_could_be_scored_the_reason_is_all(shadow: Shadow, accepted: Any, shown: Any) -> None:
+    drawn = shown(accepted(said.shadow_progress(replace(shadow, batches=shadow.batches[1:]))))
+    assert "could not be scored by both" in drawn and "interval" not in drawn
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"batches": ()}, "*Shadow period:* version 5 scores the next 3 batches too; nothing is served from it."),
+        ({"batches": (), "wanted": 1}, "version 5 scores the next batch too"),
+        ({"wanted": 2}, "*The shadow period is complete:*"),
+        ({"waits": False}, "*The shadow period is over:*"),
+    ],
+)  # fmt: skip
+def test_the_result_announces_it_above_its_buttons(
+    make: Any, shadow: Shadow, accepted: Any, shown: Any, changes: Any, line: str
+) -> None:
+    message = accepted(retrain_finished(make.retrain(), make.outcome(), shadow=replace(shadow, **changes)))
+    drawn = shown(message).rstrip("\n")
+    *_, buttons = drawn.split("\n")
+    assert line in drawn and buttons == "[Promote version 5 (primary)] [Keep version 4]"
+    decided = retrain_finished(make.retrain("kept"), make.outcome(), shadow=shadow)
+    assert "hadow" not in shown(decided)
+
+
+def test_the_status_has_a_line_of_it(make: Any, shadow: Shadow) -> None:
+    line = "Shadow: version 5 beside version 4, 2 of 3 batches, 1.2 % of the rows differ"
+    assert line in model_status(make.status(shadow=shadow)).splitlines()
+
+
+def test_the_incident_says_how_far_it_is_while_the_decision_waits(
+    make: Any, shadow: Shadow, accepted: Any, shown: Any
+) -> None:
+    retrain, line = (
+        make.retrain(),
+        "Shadow: version 5 beside version 4, 2 of 3 batches, 1.2 % of the rows differ.",
+    )
+    drawn = shown(
+        accepted(
+            incident_message(make.incident("decision"), make.batch(), latest_retrain=retrain, shadow=shadow)
+        )
+    )
+    assert line in drawn.splitlines()
+    promoted = make.retrain("promoted")
+    drawn = shown(
+        incident_message(make.incident("resolved"), make.batch(), latest_retrain=promoted, shadow=shadow)
+    )
+    assert "Shadow" not in drawn
+
+
+def test_hostile_names_stay_names(make: Any, shadow: Shadow, accepted: Any) -> None:
+    for text in make.hostile:
+        place = replace(PLACE, name=f"{text} = {text}")
+        found = replace(FOUND, places=(place,))
+        batches = (
+            ShadowedBatch(1, f"/in/{text}", make.t0, found),
+            ShadowedBatch(2, text, make.t0, None, text),
+        )
+        accepted(said.shadow_progress(replace(shadow, batches=batches)))
+        accepted(said.shadow_complete(replace(shadow, batches=batches, wanted=2)))

@@ -1,0 +1,125 @@
+"""Two versions on the same rows: the table against scikit-learn's, the interval against SciPy's, and the place."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+from sklearn.metrics import confusion_matrix
+
+from detectors.baseline import Baseline
+from detectors.disagreement import Disagreement, Place, disagreement, together
+from detectors.table import coded_frame
+
+COUNTS = st.integers(0, 5000)
+
+
+def flows(rows: int, seed: int) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "duration": rng.lognormal(3, 1, rows),
+            "port": rng.choice([22, 53, 80, 443, 8080], rows, p=[0.1, 0.1, 0.2, 0.5, 0.1]),
+            "protocol": rng.choice(["tcp", "udp", "icmp"], rows, p=[0.8, 0.1, 0.1]),
+            "bytes": np.where(rng.random(rows) < 0.1, np.nan, rng.normal(0, 1, rows)),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def parts() -> list:
+    baseline = Baseline.fit(flows(5000, 0).assign(label=0), label="label")
+    return list(baseline.features.values())
+
+
+def compared(parts: list, frame: pd.DataFrame, differ: np.ndarray) -> Disagreement:
+    """The second version says the contrary on these rows."""
+    ours = (np.arange(len(frame)) % 3 == 0).astype(int)
+    theirs = np.where(differ, 1 - ours, ours)
+    return disagreement((ours, ours * 0.8), (theirs, theirs * 0.6), parts, coded_frame(parts, frame))
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
+def test_the_table_is_that_of_both_labels(parts: list, pairs: list[tuple[bool, bool]]) -> None:
+    ours, theirs = np.array(pairs, dtype=np.int64).T
+    frame = flows(len(ours), 1)
+    found = disagreement((ours, ours / 2), (theirs, theirs / 4), parts, coded_frame(parts, frame))
+    table = [[found.neither, found.only_challenger], [found.only_champion, found.both]]
+    assert table == confusion_matrix(ours, theirs, labels=[0, 1]).tolist()
+    assert (found.rows, found.differing) == (len(ours), int((ours != theirs).sum()))
+    assert found.champion_mean == pytest.approx(ours.mean() / 2)
+    assert found.challenger_mean == pytest.approx(theirs.mean() / 4)
+
+
+@given(COUNTS, COUNTS, COUNTS, st.integers(1, 5000))
+def test_the_share_has_the_exact_interval(neither: int, ours: int, theirs: int, both: int) -> None:
+    found = Disagreement(neither, ours, theirs, both, 0.5, 0.5)
+    exact = binomtest(ours + theirs, found.rows).proportion_ci(0.95, "exact")
+    assert found.interval is not None
+    assert (found.interval.low, found.interval.high) == pytest.approx((exact.low, exact.high), abs=1e-9)
+    assert found.interval.low <= found.share <= found.interval.high
+
+
+@pytest.mark.parametrize(
+    ("inside", "name"),
+    [
+        (lambda f: f["protocol"] == "udp", 'protocol = "udp"'),
+        (lambda f: f["duration"] > f["duration"].quantile(0.75), "duration above "),
+        (lambda f: f["bytes"].isna(), "bytes missing"),
+    ],
+)
+def test_where_they_differ_is_named(parts: list, inside, name: str) -> None:
+    frame = flows(3000, 2)
+    random = np.random.default_rng(3).random(len(frame))
+    differ = np.where(inside(frame), random < 0.2, random < 0.005)
+    place = compared(parts, frame, differ).places[0]
+    assert place.name.startswith(name)
+    assert place.differing > 0.7 * differ.sum() and place.rows < 0.3 * len(frame)
+
+
+def test_no_place_is_named_where_they_differ_anywhere(parts: list) -> None:
+    named = 0
+    for seed in range(300):
+        frame = flows(400, 100 + seed)
+        differ = np.random.default_rng(seed).random(400) < [0.005, 0.02, 0.2][seed % 3]
+        named += bool(compared(parts, frame, differ).places)
+    assert named <= 8  # at 1 %, with a chance of 99.6 %
+
+
+def test_a_place_needs_rows_that_differ(parts: list) -> None:
+    frame = flows(500, 4)
+    assert compared(parts, frame, np.zeros(500, dtype=bool)).places == ()
+    one = compared(parts, frame, np.arange(500) == 7)
+    assert (one.differing, one.places) == (1, ())
+
+
+@st.composite
+def found(draw: st.DrawFn) -> Disagreement:
+    counts = [draw(COUNTS) for _ in range(4)]
+    means = draw(st.floats(0, 1)), draw(st.floats(0, 1))
+    return Disagreement(*counts, *means)
+
+
+@given(st.lists(found(), min_size=1, max_size=5))
+def test_batches_together_are_as_one(each: list[Disagreement]) -> None:
+    whole = together(each)
+    rows = sum(one.rows for one in each)
+    if not rows:
+        assert whole is None
+        return
+    assert whole is not None
+    assert (whole.rows, whole.differing) == (rows, sum(one.differing for one in each))
+    assert whole.champion_mean == pytest.approx(sum(one.champion_mean * one.rows for one in each) / rows)
+    assert together(reversed(each)).only_champion == whole.only_champion
+
+
+def test_a_place_of_one_batch_must_hold_most_of_all_of_them() -> None:
+    dns, web = Place("port = 53", 100, 9), Place("port = 80", 200, 8)
+    one = Disagreement(900, 5, 5, 90, 0.1, 0.1, (dns, web))
+    assert together([one, one]).places == (Place("port = 53", 200, 18), Place("port = 80", 400, 16))
+    elsewhere = Disagreement(900, 10, 10, 80, 0.1, 0.1)
+    assert together([one, elsewhere]).places == ()
+    assert together([]) is None
