@@ -19,7 +19,7 @@ from bot.monitoring import announce, load_baseline
 from bot.sampled import Sampled, measured_sample
 from bot.samples import read_returned
 from bot.times import utc_now
-from detectors.class_metrics import ClassMetrics, class_breaches, evaluate_classes
+from detectors.class_metrics import class_breaches, evaluate_classes, measured
 from detectors.degradation import Degradation, Reference, degradation
 from detectors.diagnosis import Diagnosis, diagnose
 from detectors.digest import sha256_file
@@ -27,7 +27,7 @@ from detectors.errors import DataError
 from detectors.intervals import binary_intervals, class_intervals
 from detectors.labelled_predictions import LabelledPredictions, Naming, read_labelled
 from detectors.location import Location
-from detectors.metrics import Interval, Metrics
+from detectors.metrics import ClassMetrics, Interval, Metrics
 from detectors.performance import breaches, evaluate
 from detectors.segments import Segment, segments
 from detectors.source import header_of

@@ -3,52 +3,24 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
-from detectors.metrics import Thresholds
-from detectors.performance import below
+from detectors.metrics import MEANS, RATES, ClassMetrics, Metrics, Thresholds
+from detectors.performance import below, evaluate
 
-RATES = ("precision", "recall", "f1")
+def measured(
+    truth: np.ndarray, predicted: np.ndarray, probability: np.ndarray | None, classes: Sequence[str]
+) -> Metrics | ClassMetrics:
+    """Metrics of predictions: among several classes, or of 0 and 1 where none are named.
 
-
-@dataclass(frozen=True, slots=True)
-class ClassMetrics:
-    """Metrics over several classes; what is undefined is None, and left out of the averages.
-
-    Attributes:
-        rows: rows evaluated.
-        accuracy: share of right predictions.
-        macro_*: mean over the classes; weighted_*: weighted by the rows of each class.
-        classes: names, in the order of `confusion`.
-        recall: class -> share of its rows that were found; None for a class that no row has.
-        support: class -> its rows.
-        confusion: rows by true class (outer) and predicted class (inner).
+    Args:
+        truth / predicted: positions in `classes`, or 0 and 1; shape (rows,).
+        probability: of class 1, or None; of several classes it is not looked at.
+        classes: names, empty for two classes.
     """
-
-    rows: int
-    accuracy: float | None
-    macro_precision: float | None
-    macro_recall: float | None
-    macro_f1: float | None
-    weighted_precision: float | None
-    weighted_recall: float | None
-    weighted_f1: float | None
-    classes: tuple[str, ...]
-    recall: Mapping[str, float | None]
-    support: Mapping[str, int]
-    confusion: tuple[tuple[int, ...], ...]
-
-    @property
-    def numbers(self) -> dict[str, float | None]:
-        """The numbers of all classes together, by name."""
-        averages = {f"{mean}_{rate}": getattr(self, f"{mean}_{rate}") for mean in MEANS for rate in RATES}
-        return {"rows": self.rows, "accuracy": self.accuracy, **averages}
-
-
-MEANS = ("macro", "weighted")
+    return evaluate_classes(truth, predicted, classes) if classes else evaluate(truth, predicted, probability)
 
 
 def evaluate_classes(truth: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> ClassMetrics:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from detectors.class_metrics import RATES, ClassMetrics
-from detectors.metrics import Interval, Metrics
+from detectors.metrics import RATES, ClassMetrics, Interval, Metrics
 
 LEVEL = 0.95
 RESAMPLES = 2_000
