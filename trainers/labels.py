@@ -9,7 +9,7 @@ import numpy as np
 
 from detectors.cells import some_names
 from detectors.columns import series_categories
-from trainers.base import LabelSpec, TrainingError, label_word
+from trainers.base import LabelSpec, ModelVersion, TrainingError, label_word
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,6 +72,32 @@ def positions(known: Sequence[str], classes: Sequence[str]) -> np.ndarray:
     """
     places = {label_word(name): place for place, name in enumerate(classes)}
     return np.array([places.get(label_word(name), -1) for name in known], dtype=np.int64)
+
+
+def known_positions(champion: ModelVersion, spec: LabelSpec) -> np.ndarray | None:
+    """Where the classes that a version knows stand among those of the specification; None for two classes.
+
+    Raises:
+        TrainingError: it tells two classes apart and the specification several, or the other way round, or it knows
+            a class that is named no more.
+    """
+    who = f"{champion.model} version {champion.version}"
+    anew = "or start anew with `driftcatcher train`"
+    if bool(champion.classes) != bool(spec.classes):
+        one, other = ("several classes", "two") if champion.classes else ("two classes", "several")
+        raise TrainingError(
+            f"{who} tells {one} apart, the configuration now names {other}: such models cannot be compared. Put "
+            f"[models.label] back, {anew}"
+        )
+    if not spec.classes:
+        return None
+    places = positions(champion.classes, spec.classes)
+    if gone := [name for name, place in zip(champion.classes, places, strict=True) if place < 0]:
+        raise TrainingError(
+            f"{who} knows {some_names(gone)}, which `classes` under [models.label] does not name any more, and rows of "
+            f"it are in its data: put it back, {anew}"
+        )
+    return places
 
 
 def _meaning(value: str, spec: LabelSpec) -> bool | None:
