@@ -121,7 +121,9 @@ class LabelSection(_Section):
                 "classes counts each class by itself, positive and negative make two of all: name one or the other"
             )
         if empty := [name for name in self.classes if category(name) is None]:
-            raise ValueError(f"classes: {empty[0]!r} is what an empty cell is read from: it cannot be a class")
+            raise ValueError(
+                f"classes: {empty[0]!r} is what an empty cell is read from: it cannot be a class"
+            )
         times = Counter(label_word(name) for name in self.classes)
         if twice := [name for name in self.classes if times[label_word(name)] > 1]:
             raise ValueError(f"classes: {some_names(list(twice))} are the same label (case does not count)")

@@ -96,9 +96,11 @@ class Evaluating:
         asked = files if isinstance(files, Labelled) else Labelled((files,))
         sampled = self._sampled(model, asked)
         if sampled is None:
-            batch, rows = self._batch(model, asked.batch), _joined(model, asked)
+            batch = self._batch(model, asked.batch)
+            version = self._version(model, batch)
+            rows = _joined(model, asked, version)
             metrics, intervals = _measured(rows)
-            fall, notes = self._degradation(metrics, self._version(model, batch), model)
+            fall, notes = self._degradation(metrics, version, model)
             notes += _about(batch, asked, rows)
         else:
             batch, rows = self.store.last_checked(model.name, sampled.sample.batch_sha256), sampled.rows
@@ -123,6 +125,7 @@ class Evaluating:
             "degradation": None if fall is None else {**asdict(fall), "loss": fall.loss},
             "segments": [asdict(part) for part in parts],
             "classes": _classes(metrics),
+            "own_classes": bool(model.label.classes),  # else two, of which `every_class` makes more
             "batch": _batch_details(batch, named=asked.batch is not None, drawn=sampled is not None),
             "sample": None if sampled is None else sampled.sample.name,
         }
@@ -191,10 +194,11 @@ class Evaluating:
         self, metrics: Metrics | ClassMetrics, version: Trained | None, model: ModelSection
     ) -> tuple[Degradation | None, tuple[str, ...]]:
         """Against the hold-outs of the version; else why there is no answer."""
-        if isinstance(metrics, ClassMetrics):
-            return None, ("judged by the limits alone: the hold-outs were measured on two classes",)
         if version is None:
             return None, ("judged by the limits alone: no version is trained",)
+        if isinstance(metrics, ClassMetrics) != bool(version.record.classes):
+            many = "several" if version.record.classes else "two"
+            return None, (f"judged by the limits alone: the hold-outs were measured on {many} classes",)
         reference = _reference(version)
         if reference is None:
             return None, (
@@ -252,9 +256,12 @@ class Evaluating:
         return announce(self.store, model, "performance", reason, key, payload, self.now())
 
 
-def _joined(model: ModelSection, asked: Labelled) -> LabelledPredictions:
-    label, every = model.label, asked.every_class or model.performance.every_class
-    naming = Naming(label.column, label.positive, label.negative, every)
+def _joined(model: ModelSection, asked: Labelled, version: Trained | None) -> LabelledPredictions:
+    label = model.label
+    every = asked.every_class or model.performance.every_class or bool(label.classes)
+    # a position is one among the classes of the version that predicted it; some may have been named since
+    known = version.record.classes if version is not None and label.classes else ()
+    naming = Naming(label.column, label.positive, label.negative, every, known or label.classes)
     return read_labelled(asked.predictions, asked.labels, id_column=asked.id_column, naming=naming)
 
 
@@ -294,7 +301,9 @@ def _reference(version: Trained) -> Reference | None:
     except DataError as error:
         log.info("no hold-outs to compare with: %s", error)
         return None
-    return None if kept is None else Reference.of([evaluate(kept.label, kept.predicted)], source)
+    if kept is None:
+        return None
+    return Reference.of([measured(kept.label, kept.predicted, None, kept.classes)], source)
 
 
 def _segments(rows: LabelledPredictions, columns: Sequence[str]) -> tuple[Segment, ...]:

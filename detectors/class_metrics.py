@@ -10,6 +10,7 @@ import numpy as np
 from detectors.metrics import MEANS, RATES, ClassMetrics, Metrics, Thresholds
 from detectors.performance import below, evaluate
 
+
 def measured(
     truth: np.ndarray, predicted: np.ndarray, probability: np.ndarray | None, classes: Sequence[str]
 ) -> Metrics | ClassMetrics:

@@ -107,7 +107,9 @@ def measure(
         predicted=said,
         label=label.astype(np.uint8),
         profile=score_profile(score, variation),
-        importance=_importance(frame.iloc[:_IMPORTANCE_ROWS], champion, said, score, random, several=bool(classes)),
+        importance=_importance(
+            frame.iloc[:_IMPORTANCE_ROWS], champion, said, score, random, several=bool(classes)
+        ),
         classes=tuple(classes),
         spoken=spoken,
     )
@@ -120,7 +122,7 @@ def score_profile(score: np.ndarray, variation: Mapping[str, float] | None = Non
 
 def named(predicted: np.ndarray, classes: Sequence[str]) -> np.ndarray:
     """Positions as the names of the classes, object array of str."""
-    return np.array(list(classes), dtype=object)[predicted]
+    return np.asarray(np.array(list(classes), dtype=object)[predicted])
 
 
 def class_profile(

@@ -81,6 +81,13 @@ class Cell:
         return "macro_recall" if _several(self.champion) else "recall"
 
     @property
+    def lost_most(self) -> str:
+        """The class whose recall fell most; empty where none fell."""
+        moved = {name: self.differences[recall_of(name)].value for name in self.classes}
+        least = min(moved, key=lambda name: moved[name], default="")
+        return least if least and moved[least] < 0 else ""
+
+    @property
     def test(self) -> str:
         """Which test p is of."""
         return f"sign-flip test over {self.groups:,} groups" if self.groups else "McNemar's exact test"
@@ -300,7 +307,5 @@ def matrix(
                 rows = own == era
                 right, before, after = (part[side][rows] for part in (truth, champion, challenger))
                 kin = None if related is None else related[rows]
-                cells.append(
-                    compare(f"era {era}", right, before, after, files.get(era, ()), kin, classes)
-                )
+                cells.append(compare(f"era {era}", right, before, after, files.get(era, ()), kin, classes))
     return tuple(cells)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from detectors.baseline import Baseline
-from detectors.class_metrics import measured
 from detectors.cells import some_names
+from detectors.class_metrics import measured
 from detectors.codes import CodedRows
 from detectors.digest import sha256_file
 from detectors.location import Location, location

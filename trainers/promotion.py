@@ -12,9 +12,10 @@ Which number decides a loss:
   in 93 %, of 10 on 100 in 90 %, of 5 on 300 in 96 %;
 - where the 95 % interval reaches a larger loss than is allowed, that is said and blocks nothing.
 
-Of several classes the recall of each is asked, on the old hold-out as a whole as well, by the rule for a past era: a class
-may have few rows there. The level holds for all classes of a hold-out together (Holm, Scand. J. Statist. 6, 1979). A class
-of which the current model finds at least two rows and the new one none is forgotten, whatever a test of so few rows says.
+Of several classes the recall of each is asked, on the old hold-out as a whole as well, by the rule for a past era: a
+class may have few rows there. The level holds for all classes of a hold-out together (Holm, Scand. J. Statist. 6,
+1979). A class of which the current model finds at least two rows and the new one none is forgotten, whatever a test of
+so few rows says.
 """
 
 from __future__ import annotations
@@ -257,7 +258,7 @@ def _far_ends(cells: Sequence[Cell], gate: Gate) -> str:
     """Which of them have too few rows to rule a larger loss out."""
     reaches = []
     for cell in cells:
-        # of single classes an interval reaches far in every era: only what is beyond chance is said
+        # not of single classes, of which an era may have a handful of rows
         ends = [-moved.low for name, moved in cell.differences.items() if name in ("accuracy", "recall")]
         if max(ends, default=0.0) > gate.max_loss_old + _ROUNDING:
             reaches.append(f"{_points(max(ends))} on the {cell.rows:,} rows of {cell.holdout}")
@@ -310,4 +311,3 @@ def _points(share: float) -> str:
 
 def _on(evaluations: Sequence[Evaluation], side: str) -> Evaluation | None:
     return next((e for e in evaluations if e.holdout == side), None)
-
