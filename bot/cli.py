@@ -580,8 +580,8 @@ def _show_outcome(done: Retrain, promoted: bool) -> None:
         f"{done.model} version {version} is trained. Champion (version {done.champion_version}) and challenger:"
     )
     for old, new in zip(outcome.champion, outcome.challenger, strict=True):
-        click.echo(f"  {_metrics_line(f'champion,   {old.holdout} hold-out', old.rows, asdict(old.metrics))}")
-        click.echo(f"  {_metrics_line(f'challenger, {new.holdout} hold-out', new.rows, asdict(new.metrics))}")
+        click.echo(f"  {_metrics_line(f'champion,   {old.holdout} hold-out', old.rows, old.metrics.by_name)}")
+        click.echo(f"  {_metrics_line(f'challenger, {new.holdout} hold-out', new.rows, new.metrics.by_name)}")
     for line in matrix_lines(outcome.matrix) if outcome.matrix else ():
         click.echo(f"  {line}")
     click.echo(f"Recommendation: {outcome.recommendation}.")

@@ -259,9 +259,12 @@ class Evaluating:
 def _joined(model: ModelSection, asked: Labelled, version: Trained | None) -> LabelledPredictions:
     label = model.label
     every = asked.every_class or model.performance.every_class or bool(label.classes)
-    # a position is one among the classes of the version that predicted it; some may have been named since
-    known = version.record.classes if version is not None and label.classes else ()
-    naming = Naming(label.column, label.positive, label.negative, every, known or label.classes)
+    classes = label.classes
+    if version is not None and version.record.classes and classes:
+        # a position is one among the classes of the version; those that were named since at the end move none
+        known = version.record.classes
+        classes = classes if classes[: len(known)] == known else known
+    naming = Naming(label.column, label.positive, label.negative, every, classes)
     return read_labelled(asked.predictions, asked.labels, id_column=asked.id_column, naming=naming)
 
 
