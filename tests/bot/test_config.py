@@ -19,6 +19,7 @@ MINIMAL = """
 name = "fraud"
 label = { column = "y", negative = ["0"] }
 """
+CLASSES = MINIMAL.replace('negative = ["0"]', 'classes = ["a", "b", "c"]')
 
 
 def config(tmp_path: Path, text: str) -> Config:
@@ -108,6 +109,12 @@ alpha = 3
     ("[[models]", "is not valid TOML"),
     (MINIMAL.replace('negative = ["0"]', 'positive = ["1"], negative = ["1"]'), "both positive and negative"),
     (MINIMAL + 'ignore = ["y"]', "take it out of ignore"),
+    (CLASSES.replace("classes", 'positive = ["a"], classes'), "name one or the other"),
+    (CLASSES.replace('"b"', '"B", "b "'), "classes: "),
+    (CLASSES.replace(', "b", "c"', ""), "classes: name 2 to 255 classes, not 1"),
+    (CLASSES.replace('["a", "b", "c"]', "[]"), "name the values of at least one class"),
+    (CLASSES.replace('"b"', '"NaN"'), "classes: 'NaN' is what an empty cell is read from"),
+    (CLASSES + "[models.gate]\nmax_fpr = 0.1", "gate.max_fpr: several classes have no such rate: take it out"),
     (MINIMAL + 'schedule = "61 * * * *"', "schedule"),
     (MINIMAL + '[history]\nroll_up_after = "1h"', "history.roll_up_after"),
     (MINIMAL + "[training]\nside_by_side = 0", "training.side_by_side: input should be greater than or equal to 1"),
@@ -120,6 +127,12 @@ alpha = 3
 ])  # fmt: skip
 def test_what_cannot_be_meant_is_refused(tmp_path: Path, text: str, said: str) -> None:
     assert said in "\n".join(problems(tmp_path, text))
+
+
+def test_classes_are_named_in_the_order_of_their_positions(tmp_path: Path) -> None:
+    section = config(tmp_path, CLASSES.replace('"b"', "2")).models[0]
+    assert section.label_spec().classes == ("a", "2", "c")
+    assert (section.label_spec().positive, section.label_spec().negative) == ((), ())
 
 
 def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
