@@ -34,6 +34,7 @@ from detectors.source import header_of
 from state.records import Batch, PerformanceRecord, StateError, Trained
 from state.store import Store
 from trainers.base import ROW_ID, ModelRegistry, TrainingError
+from trainers.tracking import metric_name
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +138,7 @@ class Evaluating:
                 str(asked.predictions[0]),
                 sha256,
                 rows=metrics.rows,
-                metrics=_numbers(metrics),
+                metrics=metrics.by_name,
                 breaches=found,
                 run_url=url,
                 now=self.now(),
@@ -225,7 +226,7 @@ class Evaluating:
         """The MLflow run's URL; a store that is away costs the link and a warning, never the evaluation."""
         champion = self.store.champion(model.name)
         version = str(champion.record.version) if champion else "none"
-        numbers = {k: float(v) for k, v in _numbers(metrics).items() if v is not None}
+        numbers = {metric_name(k): float(v) for k, v in metrics.by_name.items() if v is not None}
         name = asked.predictions[0].name
         params = {"file": name, "sha256": sha256, "champion_version": version}
         tags = {"driftcatcher.kind": "performance", "driftcatcher.case": case.case}
@@ -274,10 +275,6 @@ def _measured(rows: LabelledPredictions) -> tuple[Metrics | ClassMetrics, Mappin
         return several, class_intervals(several)
     metrics = evaluate(rows.truth, rows.predicted, rows.probability)
     return metrics, binary_intervals(metrics, rows.truth, rows.probability)
-
-
-def _numbers(metrics: Metrics | ClassMetrics) -> dict[str, float | None]:
-    return metrics.numbers if isinstance(metrics, ClassMetrics) else asdict(metrics)
 
 
 def _breaches(metrics: Metrics | ClassMetrics, model: ModelSection) -> tuple[str, ...]:

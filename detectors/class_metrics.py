@@ -27,8 +27,8 @@ def measured(
 def evaluate_classes(truth: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> ClassMetrics:
     """Metrics of predictions among several classes, by scikit-learn.
 
-    A class without a prediction has no precision, one without rows no recall: neither counts in the mean
-    (`zero_division=nan`), so that a rare class which happens to be absent does not look like a failure.
+    A class without a prediction has no precision (`zero_division=nan`), one without rows counts in no mean: so a rare
+    class that happens to be absent does not look like a failure, nor does one stray row that is taken for it.
 
     Args:
         truth / predicted: positions in `classes`, int, shape (rows,).
@@ -48,16 +48,17 @@ def evaluate_classes(truth: np.ndarray, predicted: np.ndarray, classes: Sequence
     rows = len(truth)
     matrix = confusion_matrix(truth, predicted, labels=places) if rows else np.zeros((len(places),) * 2, int)
     numbers: dict[str, float | None] = {}
+    support = matrix.sum(axis=1)
+    occur = places[support > 0]
     for mean in MEANS:
         values: Sequence[float] = (np.nan,) * 3
         if rows:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)  # the mean of no class at all
                 values = precision_recall_fscore_support(
-                    truth, predicted, labels=places, average=mean, zero_division=np.nan
+                    truth, predicted, labels=occur, average=mean, zero_division=np.nan
                 )[:3]
         numbers |= {f"{mean}_{rate}": _defined(value) for rate, value in zip(RATES, values, strict=True)}
-    support = matrix.sum(axis=1)
     return ClassMetrics(
         rows=rows,
         accuracy=float(np.trace(matrix)) / rows if rows else None,

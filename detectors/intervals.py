@@ -167,7 +167,7 @@ def averages(matrices: np.ndarray) -> dict[str, np.ndarray]:
         rates = (hits / said, hits / true, 2 * hits / (true + said))
     found = {}
     for name, rate in zip(RATES, rates, strict=True):
-        known = ~np.isnan(rate)
+        known = ~np.isnan(rate) & (true > 0)
         for mean, weight in (("macro", np.ones_like(rate)), ("weighted", true.astype(np.float64))):
             held = np.where(known, weight, 0.0)
             with np.errstate(invalid="ignore"):

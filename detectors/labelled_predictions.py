@@ -268,9 +268,9 @@ def _named(part: _Part, classes: Sequence[str], said: _Said) -> _Part:
     if strange := [i for i, found in enumerate(numbers) if found and part.words[i] not in names]:
         raise DataError(
             "labels",
-            f"{part.path}: column {part.column} holds {part.words[strange[0]]} in line {strange[0] + 2}: a number is the "
-            f"position of a class, and these are 0 to {len(classes) - 1} ({some_names(list(classes))}): write the names, "
-            "or put `classes` under [models.label] in the model's order",
+            f"{part.path}: column {part.column} holds {part.words[strange[0]]} in line {strange[0] + 2}: a number is "
+            f"the position of a class, and these are 0 to {len(classes) - 1} ({some_names(list(classes))}): write the "
+            "names, or put `classes` under [models.label] in the model's order",
         )
     said.add(f"{part.path.name}: numbers in {part.column} are read as positions: 0 is {classes[0]} and so on")
     return replace(part, words=np.array([names.get(word, word) for word in part.words], dtype=object))

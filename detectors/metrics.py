@@ -75,7 +75,7 @@ class ClassMetrics:
     Attributes:
         rows: rows evaluated.
         accuracy: share of right predictions.
-        macro_*: mean over the classes; weighted_*: weighted by the rows of each class.
+        macro_*: mean over the classes that have rows; weighted_*: weighted by the rows of each.
         classes: names, in the order of `confusion`.
         recall: class -> share of its rows that were found; None for a class that no row has.
         support: class -> its rows.

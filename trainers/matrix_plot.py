@@ -137,8 +137,19 @@ def in_words(cells: Sequence[Cell], champion: str, challenger: str) -> str:
         before, after = cell.champion.value(metric), cell.challenger.value(metric)
         if before is not None and after is not None:
             told = metric.replace("_", " ")
-            lines.append(f"{title(cell.holdout)}: {told} {100 * before:.1f} % and {100 * after:.1f} %")
+            lines.append(
+                f"{title(cell.holdout)}: {told} {100 * before:.1f} % and {100 * after:.1f} %{_worst(cell)}"
+            )
     return f"Versions {champion} and {challenger} on each hold-out. {'; '.join(lines)}."
+
+
+def _worst(cell: Cell) -> str:
+    """Of several classes the recall of the one that lost most."""
+    name = cell.lost_most
+    if not name:
+        return ""
+    before, after = (metrics.value(recall_of(name)) or 0.0 for metrics in (cell.champion, cell.challenger))
+    return f", that of {name} {100 * before:.1f} % and {100 * after:.1f} %"
 
 
 def matrix_files(folder: Path, cells: Sequence[Cell], champion: str, challenger: str) -> tuple[Path, ...]:

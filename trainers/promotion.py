@@ -43,7 +43,7 @@ _LIMITS = (
     ("max_fpr", "fpr", -1),
     ("max_fnr", "fnr", -1),
 )
-_FOR_CLASSES = {"accuracy": "accuracy", "recall": "macro_recall"}
+_FOR_CLASSES = {"accuracy": "accuracy", "precision": "macro_precision", "recall": "macro_recall"}
 CHANCE = 0.05  # the p above which a difference is not shown
 _KNOWN = 2  # rows that a model finds, from which it knows a class
 _ROUNDING = 1e-9  # 0.99 - 0.98 is a little more than 0.01
@@ -112,7 +112,9 @@ def _measured(evaluations: Sequence[Evaluation], side: str, metric: str) -> floa
         return None
     counts = evaluation.metrics
     if isinstance(counts, ClassMetrics):
-        return _macro_precision(counts) if metric == "precision" else counts.value(_FOR_CLASSES[metric])
+        if metric == "precision" and sum(map(bool, counts.support.values())) < 2:
+            return None  # all rows are of one class: 1.0 would mean nothing
+        return counts.value(_FOR_CLASSES[metric])
     if metric == "precision" and not (counts.fp + counts.tn):
         return None  # without negatives there are no false alarms: 1.0 would mean nothing
     return counts.value(metric)
@@ -120,15 +122,6 @@ def _measured(evaluations: Sequence[Evaluation], side: str, metric: str) -> floa
 
 def _several(evaluations: Sequence[Evaluation]) -> bool:
     return any(isinstance(evaluation.metrics, ClassMetrics) for evaluation in evaluations)
-
-
-def _macro_precision(counts: ClassMetrics) -> float | None:
-    """Over the classes that occur: new data often are of few, and one stray row predicted to be of another would
-    count as a class of precision 0. Of one class alone it would mean nothing."""
-    said = [sum(row[place] for row in counts.confusion) for place in range(len(counts.classes))]
-    found = [place for place, name in enumerate(counts.classes) if counts.support[name]]
-    shares = [counts.confusion[place][place] / said[place] for place in found if said[place]]
-    return sum(shares) / len(shares) if len(found) > 1 and shares else None
 
 
 def _gain(
