@@ -14,8 +14,8 @@ Which number decides a loss:
 
 Of several classes the recall of each is asked, on the old hold-out as a whole as well, by the rule for a past era: a
 class may have few rows there. The level holds for all classes of a hold-out together (Holm, Scand. J. Statist. 6,
-1979). A class of which the current model finds at least two rows and the new one none is forgotten, whatever a test of
-so few rows says.
+1979). A class of which the new model finds no row is forgotten where the current one finds nearly all, two at least,
+whatever a test of so few rows says, and where the loss is hardly chance for that class by itself.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _LIMITS = (
 )
 _FOR_CLASSES = {"accuracy": "accuracy", "precision": "macro_precision", "recall": "macro_recall"}
 CHANCE = 0.05  # the p above which a difference is not shown
-_KNOWN = 2  # rows that a model finds, from which it knows a class
+_KNOWN, _NEARLY_ALL = 2, 0.8  # rows of a class that a model finds, and their share, from which it knows it
 _ROUNDING = 1e-9  # 0.99 - 0.98 is a little more than 0.01
 
 
@@ -232,7 +232,8 @@ def _lost(cell: Cell, metric: str, gate: Gate, *, hardly_chance: bool) -> tuple[
     )
     p = _p(cell.p_loss(metric), cell)
     rows = _rows(cell, metric)
-    if name and not after and round(before * rows) >= _KNOWN:
+    known = before >= _NEARLY_ALL or cell.p_loss(metric) <= CHANCE
+    if name and not after and known and round(before * rows) >= _KNOWN:
         return False, f'{more}: "{name}" is forgotten, none of its {rows:,} rows is found any more ({p})'
     if hardly_chance:
         return False, f"{more} ({p})"

@@ -159,6 +159,17 @@ def test_a_class_of_which_nothing_is_found_any_more_is_forgotten(rows: int, advi
     assert any('"DDoS" is forgotten, none of its' in reason for reason in reasons) == (advice == "keep")
 
 
+def test_a_weak_class_of_a_few_rows_may_be_missed_by_chance() -> None:
+    truth = np.repeat([0, 1], [1000, 4])
+    weak = turned(truth, 1, 2)
+    advice, reasons = judged((truth, weak, np.zeros_like(truth)), gained(), Gate(min_recall=None))
+    assert advice == "promote"
+    assert any("but on 4 rows no significant difference" in reason for reason in reasons)
+    more = np.repeat([0, 1], [1000, 10])
+    advice, reasons = judged((more, turned(more, 1, 4), np.zeros_like(more)), gained(), Gate(min_recall=None))
+    assert (advice, '"DDoS" is forgotten' in reasons[0]) == ("keep", True), "6 rows lost, none won"
+
+
 def test_the_level_holds_for_all_classes_together() -> None:
     names = tuple(f"kind {n}" for n in range(10))
     truth = np.repeat(np.arange(10), 40)
