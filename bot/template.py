@@ -70,8 +70,8 @@ retrain_cooldown = "24h"
 column = "label"
 negative = ["0"]                  # these values are class 0; everything else is class 1
 # positive = ["1"]                # or name the positive ones, or both
-# classes = ["a", "b", "c"]       # or instead of both every class: each counts by itself, and none may be forgotten. More
-#                                 # may be named later, anywhere; the model predicts positions
+# classes = ["a", "b", "c"]       # or instead of both every class: each counts by itself, none may be forgotten, and
+#                                 # more may be named later; the model predicts positions
 # group = "host"                  # rows of one host are held out together or not at all; it is no feature
 
 [models.detectors.psi]            # a table switches a detector on

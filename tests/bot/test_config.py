@@ -60,8 +60,11 @@ def test_every_option_that_the_template_comments_out_is_valid_too(tmp_path: Path
     for line in TEMPLATE.splitlines():
         code = line.removeprefix("# ")
         lines.append(code if line.startswith("# ") and ("= " in code or code.startswith("[")) else line)
-    text = "\n".join(line for line in lines if not line.startswith("DriftCatcher"))
-    made = config(tmp_path, text)
+    lines = [line for line in lines if not line.startswith("DriftCatcher")]
+    made = config(tmp_path, "\n".join(line for line in lines if not line.startswith("classes = ")))
+    instead = ("positive = ", "negative = ")  # the one form or the other
+    several = config(tmp_path, "\n".join(line for line in lines if not line.startswith(instead)))
+    assert several.models[0].label.classes == ("a", "b", "c")
     assert made.mlflow.tracking_uri == "http://127.0.0.1:5000"
     assert made.history.roll_up_after == timedelta(days=365)
     assert KS() in made.models[0].load_detectors()
