@@ -138,19 +138,29 @@ def train(
 
 
 def _show_trained(made: Any) -> None:
+    from detectors.metrics import class_of
+
     version = made.version
     click.echo(f"{version.model} version {version.version} is trained and is the champion.")
     for evaluation in version.evaluations:
-        click.echo(
-            f"  {_metrics_line(f'{evaluation.holdout} hold-out', evaluation.rows, asdict(evaluation.metrics))}"
-        )
+        measured = evaluation.metrics.by_name
+        click.echo(f"  {_metrics_line(f'{evaluation.holdout} hold-out', evaluation.rows, measured)}")
+        if each := {class_of(name): value for name, value in measured.items() if class_of(name)}:
+            click.echo(f"    recall {', '.join(_of_class(*one) for one in each.items())}")
     click.echo(f"  MLflow run: {version.run_url}\n  baseline:   {version.baseline_path}")
     for note in made.notes:
         click.echo(f"  note: {note}")
 
 
+def _of_class(name: str, recall: float | None) -> str:
+    return f"of {name} {'n/a' if recall is None else f'{recall:.4f}'}"
+
+
+_MEANS = ("macro_precision", "macro_recall", "macro_f1")  # of several classes
+
+
 def _metrics_line(title: str, rows: int, metrics: dict[str, Any]) -> str:
-    names = ("accuracy", "precision", "recall", "f1", "roc_auc", "fpr", "fnr")
+    names = ("accuracy", "precision", "recall", "f1", "roc_auc", "fpr", "fnr", *_MEANS)
     shown = ", ".join(f"{n} {metrics[n]:.4f}" for n in names if metrics.get(n) is not None)
     return f"{title} ({rows:,} rows): {shown}"
 
@@ -573,8 +583,8 @@ def _show_outcome(done: Retrain, promoted: bool) -> None:
         f"{done.model} version {version} is trained. Champion (version {done.champion_version}) and challenger:"
     )
     for old, new in zip(outcome.champion, outcome.challenger, strict=True):
-        click.echo(f"  {_metrics_line(f'champion,   {old.holdout} hold-out', old.rows, asdict(old.metrics))}")
-        click.echo(f"  {_metrics_line(f'challenger, {new.holdout} hold-out', new.rows, asdict(new.metrics))}")
+        click.echo(f"  {_metrics_line(f'champion,   {old.holdout} hold-out', old.rows, old.metrics.by_name)}")
+        click.echo(f"  {_metrics_line(f'challenger, {new.holdout} hold-out', new.rows, new.metrics.by_name)}")
     for line in matrix_lines(outcome.matrix) if outcome.matrix else ():
         click.echo(f"  {line}")
     click.echo(f"Recommendation: {outcome.recommendation}.")

@@ -33,12 +33,13 @@ from pydantic import (
 from bot.plugins import PluginError, load_detector
 from bot.times import interval_or_cron, parse_duration
 from detectors.base import AnyDetector
+from detectors.cells import category, some_names
 from detectors.errors import DataError
 from detectors.location import Location, is_url, location
 from detectors.metrics import Thresholds
 from detectors.objects import ObjectPath
 from detectors.policy import FeaturePolicy, Policy
-from trainers.base import Gate, LabelSpec, Trainer
+from trainers.base import MOST_CLASSES, Gate, LabelSpec, Trainer, label_word
 from trainers.mixing import Mix
 
 FILE_NAME = "driftcatcher.toml"
@@ -89,24 +90,46 @@ class _Section(BaseModel):
 
 
 class LabelSection(_Section):
-    """Which column is the target and which of its values mean 1 (positive) and 0 (negative)."""
+    """Which column is the target, and which of its values mean 1 (positive) and 0 (negative), or are a class each."""
 
     column: str
     positive: tuple[str, ...] = ()
     negative: tuple[str, ...] = ()
     group: str | None = None
+    classes: tuple[str, ...] = ()
 
-    @field_validator("positive", "negative", mode="before")
+    @field_validator("positive", "negative", "classes", mode="before")
     @classmethod
     def _texts(cls, value: object) -> object:
         return [str(v) for v in value] if isinstance(value, list) else value
 
     @model_validator(mode="after")
     def _some_value(self) -> LabelSection:
-        if not self.positive and not self.negative:
-            raise ValueError('name the values of at least one class, for example negative = ["BENIGN"]')
+        if self.classes:
+            return self._some_classes()
+        if "classes" in self.model_fields_set or not (self.positive or self.negative):
+            raise ValueError(
+                'name the values of at least one class, for example negative = ["BENIGN"], or every class: '
+                'classes = ["BENIGN", "DDoS", "PortScan"]'
+            )
         if both := set(self.positive) & set(self.negative):
             raise ValueError(f"{sorted(both)} stand in both positive and negative")
+        return self
+
+    def _some_classes(self) -> LabelSection:
+        if self.positive or self.negative:
+            raise ValueError(
+                "classes counts each class by itself, positive and negative make two of all: name one or the other"
+            )
+        if empty := [name for name in self.classes if category(name) is None]:
+            raise ValueError(
+                f"classes: {empty[0]!r} is what an empty cell is read from: it cannot be a class"
+            )
+        times = Counter(label_word(name) for name in self.classes)
+        if twice := [name for name in self.classes if times[label_word(name)] > 1]:
+            raise ValueError(f"classes: {some_names(list(twice))} are the same label (case does not count)")
+        if not 2 <= len(self.classes) <= MOST_CLASSES:
+            raise ValueError(f"classes: name 2 to {MOST_CLASSES} classes, not {len(self.classes)}")
         return self
 
 
@@ -262,6 +285,9 @@ class ModelSection(_Section):
             raise ValueError(f'"{self.label.column}" is the label: take it out of ignore')
         if self.label.group == self.label.column:
             raise ValueError(f'"{self.label.column}" is the label: it cannot be the group as well')
+        for limit in ("max_fpr", "max_fnr"):
+            if self.label.classes and limit in self.gate.model_fields_set:
+                raise ValueError(f"gate.{limit}: several classes have no such rate: take it out")
         return self
 
     @model_validator(mode="after")
@@ -300,6 +326,7 @@ class ModelSection(_Section):
             self.categorical,
             period=self.period,
             group=label.group,
+            classes=label.classes,
         )
 
     def judging(self) -> Policy:

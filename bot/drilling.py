@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +24,7 @@ from detectors.report import DriftReport
 from detectors.source import read_frame
 from state.records import Trained
 from state.store import Store
-from trainers.base import TrainingError, quiet
+from trainers.base import LabelSpec, TrainingError, quiet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -154,7 +154,11 @@ def drill(
     scope = Range.of(pool.rows)
     tried = [drift for drift in DRIFTS if scope.applies(drift)]
     cells: list[Cell] = []
-    notes = [*pool.notes, *_not_tried(scope), *_limits(pool.rows.rows, sizes)]
+    notes = [
+        *pool.notes,
+        *_not_tried(scope, several=bool(champion.record.classes)),
+        *_limits(pool.rows.rows, sizes),
+    ]
     for number, rows in enumerate(sizes):
         progress(f"batches of {rows:,} rows, {number + 1} of {len(sizes)} sizes")
         found, small = _of_size(judging, scope, tried, rows, repeats, progress)
@@ -227,7 +231,7 @@ def _held_out(model: ModelSection, champion: Trained, baseline: Baseline, progre
     owner = f"{record.model} version {record.version}"
     try:
         built = build(
-            record.data, (), model.label_spec(),
+            record.data, (), _spec(model, champion),
             schema=record.schema if record.schema.features else None, owner=owner, progress=progress,
         )  # fmt: skip
     except (TrainingError, DataError) as error:
@@ -235,8 +239,17 @@ def _held_out(model: ModelSection, champion: Trained, baseline: Baseline, progre
             f"the data of {owner} cannot be drawn from: {error} Or name a file like it: --data FILE"
         ) from error
     frame, label = built.holdouts["old"]
-    rows = Rows(_columns(frame, baseline), label)
+    rows = Rows(_columns(frame, baseline), None if built.classes else label)
     return _Pool(rows, f"{rows.rows:,} hold-out rows of {owner}")
+
+
+def _spec(model: ModelSection, champion: Trained) -> LabelSpec:
+    """How the champion's labels are read: a class that was named since has no rows in its data."""
+    from trainers.labels import known_positions
+
+    spec = model.label_spec()
+    known_positions(champion.record, spec)
+    return replace(spec, classes=champion.record.classes)
 
 
 def _from_file(model: ModelSection, champion: Trained, baseline: Baseline, path: Location) -> _Pool:
@@ -250,7 +263,8 @@ def _from_file(model: ModelSection, champion: Trained, baseline: Baseline, path:
     frame = read_frame(path, categorical=(*baseline.categorical, *named))
     if lacking := [name for name in baseline.features if name not in frame.columns]:
         raise DataError("columns", f"{path} lacks {some_names(lacking)}, of which the baseline is made")
-    label = read_labels(frame, spec, str(path)) if spec.column in frame.columns else None
+    known = spec.column in frame.columns and not spec.classes
+    label = read_labels(frame, spec, str(path)) if known else None
     rows = Rows(_columns(frame, baseline), label)
     group = champion.record.group
     needed = (*schema.features, *([group] if group else []))
@@ -274,11 +288,13 @@ def _columns(frame: pd.DataFrame, baseline: Baseline) -> dict[str, np.ndarray]:
     }
 
 
-def _not_tried(scope: Range) -> list[str]:
+def _not_tried(scope: Range, *, several: bool) -> list[str]:
     why = {
         "new category": "no feature is categorical",
         "correlation": "no two numeric features go together",
-        "prior": "the rows have no labels of both classes",
+        "prior": "of several classes none is the positive one"
+        if several
+        else "the rows have no labels of both classes",
         "unit": "no numeric feature is mostly other than zero",
         "shift": "no feature is mostly measured numbers",
         "scale": "no feature is mostly measured numbers",

@@ -28,8 +28,8 @@ class EstimateRecord:
 def comparable(records: Iterable[PerformanceRecord]) -> dict[int, PerformanceRecord]:
     """Batch id -> its newest evaluation that an estimate can be held against.
 
-    That is one of two classes with at least 100 labels, whose batch was named or has as many rows as there were
-    predictions.
+    That is one of the classes that the model has, with at least 100 labels, whose batch was named or has as many rows
+    as there were predictions.
     """
     found: dict[int, PerformanceRecord] = {}
     for record in sorted(records, key=lambda record: record.id, reverse=True):
@@ -71,4 +71,5 @@ def _belongs(record: PerformanceRecord) -> bool:
     details = record.details
     batch = details.get("batch") or {}
     predictions = (details.get("counts") or {}).get("predictions")
-    return details.get("classes") is None and (bool(batch.get("named")) or batch.get("rows") == predictions)
+    comparable_accuracy = details.get("classes") is None or bool(details.get("own_classes"))
+    return comparable_accuracy and (bool(batch.get("named")) or batch.get("rows") == predictions)

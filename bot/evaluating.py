@@ -21,7 +21,7 @@ from bot.samples import read_returned
 from bot.shadow_text import labels_line
 from bot.shadowing import Settled, keep_settled, settle
 from bot.times import utc_now
-from detectors.class_metrics import ClassMetrics, class_breaches, evaluate_classes
+from detectors.class_metrics import class_breaches, evaluate_classes, measured
 from detectors.degradation import Degradation, Reference, degradation
 from detectors.diagnosis import Diagnosis, diagnose
 from detectors.digest import sha256_file
@@ -29,13 +29,14 @@ from detectors.errors import DataError
 from detectors.intervals import binary_intervals, class_intervals
 from detectors.labelled_predictions import LabelledPredictions, Naming, read_labelled
 from detectors.location import Location
-from detectors.metrics import Interval, Metrics
+from detectors.metrics import ClassMetrics, Interval, Metrics
 from detectors.performance import breaches, evaluate
 from detectors.segments import Segment, segments
 from detectors.source import header_of
 from state.records import Batch, PerformanceRecord, StateError, Trained
 from state.store import Store
 from trainers.base import ROW_ID, ModelRegistry, TrainingError
+from trainers.tracking import metric_name
 
 log = logging.getLogger(__name__)
 
@@ -99,9 +100,11 @@ class Evaluating:
         sampled = self._sampled(model, asked)
         settled = None if sampled is None else settle(self.store, sampled.sample, sampled.rows)
         if sampled is None:
-            batch, rows = self._batch(model, asked.batch), _joined(model, asked)
+            batch = self._batch(model, asked.batch)
+            version = self._version(model, batch)
+            rows = _joined(model, asked, version)
             metrics, intervals = _measured(rows)
-            fall, notes = self._degradation(metrics, self._version(model, batch), model)
+            fall, notes = self._degradation(metrics, version, model)
             notes += _about(batch, asked, rows)
         else:
             batch, rows = self.store.last_checked(model.name, sampled.sample.batch_sha256), sampled.rows
@@ -126,6 +129,7 @@ class Evaluating:
             "degradation": None if fall is None else {**asdict(fall), "loss": fall.loss},
             "segments": [asdict(part) for part in parts],
             "classes": _classes(metrics),
+            "own_classes": bool(model.label.classes),  # else two, of which `every_class` makes more
             "batch": _batch_details(batch, named=asked.batch is not None, drawn=sampled is not None),
             "sample": None if sampled is None else sampled.sample.name,
         }
@@ -137,7 +141,7 @@ class Evaluating:
                 str(asked.predictions[0]),
                 sha256,
                 rows=metrics.rows,
-                metrics=_numbers(metrics),
+                metrics=metrics.by_name,
                 breaches=found,
                 run_url=url,
                 now=self.now(),
@@ -196,10 +200,11 @@ class Evaluating:
         self, metrics: Metrics | ClassMetrics, version: Trained | None, model: ModelSection
     ) -> tuple[Degradation | None, tuple[str, ...]]:
         """Against the hold-outs of the version; else why there is no answer."""
-        if isinstance(metrics, ClassMetrics):
-            return None, ("judged by the limits alone: the hold-outs were measured on two classes",)
         if version is None:
             return None, ("judged by the limits alone: no version is trained",)
+        if isinstance(metrics, ClassMetrics) != bool(version.record.classes):
+            many = "several" if version.record.classes else "two"
+            return None, (f"judged by the limits alone: the hold-outs were measured on {many} classes",)
         reference = _reference(version)
         if reference is None:
             return None, (
@@ -226,7 +231,7 @@ class Evaluating:
         """The MLflow run's URL; a store that is away costs the link and a warning, never the evaluation."""
         champion = self.store.champion(model.name)
         version = str(champion.record.version) if champion else "none"
-        numbers = {k: float(v) for k, v in _numbers(metrics).items() if v is not None}
+        numbers = {metric_name(k): float(v) for k, v in metrics.by_name.items() if v is not None}
         name = asked.predictions[0].name
         params = {"file": name, "sha256": sha256, "champion_version": version}
         tags = {"driftcatcher.kind": "performance", "driftcatcher.case": case.case}
@@ -269,9 +274,15 @@ def _by_labels(settled: Settled | None) -> tuple[str, ...]:
     return (f"shadow period: {labels_line(shadow.champion, shadow.challenger, labels)}",)
 
 
-def _joined(model: ModelSection, asked: Labelled) -> LabelledPredictions:
-    label, every = model.label, asked.every_class or model.performance.every_class
-    naming = Naming(label.column, label.positive, label.negative, every)
+def _joined(model: ModelSection, asked: Labelled, version: Trained | None) -> LabelledPredictions:
+    label = model.label
+    every = asked.every_class or model.performance.every_class or bool(label.classes)
+    classes = label.classes
+    if version is not None and version.record.classes and classes:
+        # a position is one among the classes of the version; those that were named since at the end move none
+        known = version.record.classes
+        classes = classes if classes[: len(known)] == known else known
+    naming = Naming(label.column, label.positive, label.negative, every, classes)
     return read_labelled(asked.predictions, asked.labels, id_column=asked.id_column, naming=naming)
 
 
@@ -281,10 +292,6 @@ def _measured(rows: LabelledPredictions) -> tuple[Metrics | ClassMetrics, Mappin
         return several, class_intervals(several)
     metrics = evaluate(rows.truth, rows.predicted, rows.probability)
     return metrics, binary_intervals(metrics, rows.truth, rows.probability)
-
-
-def _numbers(metrics: Metrics | ClassMetrics) -> dict[str, float | None]:
-    return metrics.numbers if isinstance(metrics, ClassMetrics) else asdict(metrics)
 
 
 def _breaches(metrics: Metrics | ClassMetrics, model: ModelSection) -> tuple[str, ...]:
@@ -311,7 +318,9 @@ def _reference(version: Trained) -> Reference | None:
     except DataError as error:
         log.info("no hold-outs to compare with: %s", error)
         return None
-    return None if kept is None else Reference.of([evaluate(kept.label, kept.predicted)], source)
+    if kept is None:
+        return None
+    return Reference.of([measured(kept.label, kept.predicted, None, kept.classes)], source)
 
 
 def _segments(rows: LabelledPredictions, columns: Sequence[str]) -> tuple[Segment, ...]:

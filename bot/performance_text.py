@@ -36,7 +36,12 @@ def performance_text(record: PerformanceRecord) -> str:
     lines += [f"  {line}" for line in (details["degradation"] or {}).get("worse", ())]
     if batch := batch_line(details["batch"]):
         lines.append(f"  {batch}")
-    lines += ["", *_metrics(record), *_confusion(record), *_classes(details["classes"])]
+    lines += [
+        "",
+        *_metrics(record),
+        *_confusion(record),
+        *(f"  {line}" for line in class_lines(details["classes"])),
+    ]
     lines += [f"  out of bounds: {breach}" for breach in record.breaches]
     lines += _segments(details["segments"])
     lines += [f"  note: {note}" for note in details["notes"]]
@@ -121,7 +126,7 @@ def _confusion(record: PerformanceRecord) -> list[str]:
     ]
 
 
-def _classes(found: Mapping[str, Any] | None) -> list[str]:
+def class_lines(found: Mapping[str, Any] | None) -> list[str]:
     """Each class with its recall, the worst first, and what it is taken for most often."""
     if found is None:
         return []
@@ -133,10 +138,10 @@ def _classes(found: Mapping[str, Any] | None) -> list[str]:
         row = [0 if j == i else n for j, n in enumerate(found["confusion"][i])]
         taken = f", most often taken for {names[row.index(max(row))]} ({max(row):,})" if any(row) else ""
         lines.append(
-            f"  class {names[i]}: recall {found['recall'][names[i]]:.4f} of {sum(found['confusion'][i]):,}{taken}"
+            f"class {names[i]}: recall {found['recall'][names[i]]:.4f} of {found['support'][names[i]]:,}{taken}"
         )
     more = len(known) - SHOWN
-    return [*lines, *([f"  and {more} more classes (--json has all)"] if more > 0 else [])]
+    return [*lines, *([f"and {more} more classes (--json has all)"] if more > 0 else [])]
 
 
 def _segments(found: Sequence[Mapping[str, Any]]) -> list[str]:

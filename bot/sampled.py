@@ -8,7 +8,7 @@ from pathlib import Path
 from bot.samples import Returned
 from detectors.errors import DataError
 from detectors.labelled_predictions import JoinCounts, LabelledPredictions
-from detectors.weighted import Weighted, evaluate_weighted
+from detectors.weighted import Weighted, evaluate_weighted, evaluate_weighted_classes
 from state.records import Sample, Trained
 from trainers.base import LabelSpec, TrainingError
 
@@ -53,7 +53,7 @@ def measured_sample(returned: Returned, version: Trained, spec: LabelSpec) -> Sa
     Raises:
         DataError: it cannot predict.
     """
-    from trainers.labels import read_labels
+    from trainers.labels import known_positions, read_labels
     from trainers.schema import typed_features
     from trainers.scoring import champion
 
@@ -64,13 +64,21 @@ def measured_sample(returned: Returned, version: Trained, spec: LabelSpec) -> Sa
             raise DataError(
                 "sample", f"version {sample.version} has no model file: it cannot predict the rows"
             )
+        known = known_positions(version.record, spec)
         predicted, probability = scoring(typed_features(frame, version.record.schema, "the sample", notes))
+        predicted = predicted if known is None else known[predicted]
         truth = read_labels(frame, spec, "the sample")
     except TrainingError as error:
         raise DataError("sample", str(error)) from error
     count = len(frame)
-    rows = LabelledPredictions(truth, predicted, probability, (), frame, JoinCounts(count, count))
+    rows = LabelledPredictions(truth, predicted, probability, spec.classes, frame, JoinCounts(count, count))
     # Those that came back stand for those that did not, too: else they would seem a larger part of the batch.
     weight = returned.weight * (sample.rows / count)
-    measured = evaluate_weighted(truth, predicted, probability, weight)
+    if spec.classes:
+        measured = evaluate_weighted_classes(truth, predicted, spec.classes, weight)
+        notes.append(
+            "of several classes only accuracy has an interval here; the confusion counts rows as they are"
+        )
+    else:
+        measured = evaluate_weighted(truth, predicted, probability, weight)
     return Sampled(sample, rows, measured, version, tuple(notes))

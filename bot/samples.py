@@ -192,7 +192,7 @@ def _label_fault(word: str | None, spec: LabelSpec) -> str:
 
     if word is None:
         return f'no label in "{spec.column}": label the row, or take it out'
-    named = [*spec.positive, *spec.negative]
+    named = [*spec.positive, *spec.negative, *spec.classes]
     expected = some_names(named)
     try:
         read_labels(pd.DataFrame({spec.column: [word]}), spec, "")

@@ -233,7 +233,7 @@ def _look(
 
 
 def _chance(champion: Trained, sample: RowSample) -> tuple[np.ndarray | None, str]:
-    """The model's probability of class 1 for each row, or why there is none."""
+    """The model's probability of class 1 (of several: of the one it says) for each row, or why there is none."""
     from trainers.scoring import champion as scorer
 
     record = champion.record

@@ -30,7 +30,7 @@ class NotHandedOver(Exception):
 
 
 def facts(version: ModelVersion) -> dict[str, Any]:
-    """What the serving side is told, plain JSON types."""
+    """What the serving side is told, plain JSON types; of several classes what each predicted position means."""
     return {
         "model": version.model,
         "version": version.version,
@@ -38,6 +38,7 @@ def facts(version: ModelVersion) -> dict[str, Any]:
         "sha256": version.model_sha256,
         "model_uri": version.model_uri,
         "run_url": version.run_url,
+        **({"classes": list(version.classes)} if version.classes else {}),
     }
 
 

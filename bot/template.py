@@ -72,6 +72,8 @@ retrain_cooldown = "24h"
 column = "label"
 negative = ["0"]                  # these values are class 0; everything else is class 1
 # positive = ["1"]                # or name the positive ones, or both
+# classes = ["a", "b", "c"]       # or instead of both every class: each counts by itself, none may be forgotten, and
+#                                 # more may be named later; the model predicts positions
 # group = "host"                  # rows of one host are held out together or not at all; it is no feature
 
 [models.detectors.psi]            # a table switches a detector on
@@ -114,9 +116,10 @@ max_loss_old = 0.01               # largest loss on the old hold-out, and on tha
 min_accuracy = 0.90
 min_precision = 0.85
 min_recall = 0.85
-max_fpr = 0.10
+max_fpr = 0.10                    # of two classes alone, as max_fnr
 max_fnr = 0.05
-# every_class = true              # more than two classes: each counts by itself, limits are for the macro averages
+# every_class = true              # each class counts by itself, though the model tells two apart; limits are for the
+#                                 # macro averages. Always so with `classes`
 
 # [models.serving]                # who is handed each new champion, beside the registry
 # folder = "serving/my-model"     # gets the model file, and champion.json that names it

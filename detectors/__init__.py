@@ -11,7 +11,7 @@ The map of the house, from the file inwards:
 - `baseline`, `packing`, `variation`, `table`, `track_record`: what a model version is compared with, and its file.
 - `base`: what a detector is. `psi`, `ks`, `chi_square`, `jensen_shannon`, `wasserstein`, `missing_share`,
   `unseen_category`, `out_of_range`: single features. `domain_classifier`, `correlation`: all together. `creep`: batch
-  after batch. `significance`, `pooled`, `cell_distance`, `describe`: what they share.
+  after batch. `significance`, `pooled`, `cell_distance`, `describe`: what they share. `holm`: several p-values at once.
 - `verdict` judges: `feed` (broken or drift; `units`, `clock`, `probe`), `findings`, `policy`, `attribution`,
   `estimated_performance`, `recommendation`. `report` is what it says; `checking` is all of it in one call.
 - `performance`, `metrics`, `labelled_predictions`, `class_metrics`, `intervals`, `weighted`, `segments`,

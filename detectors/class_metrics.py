@@ -3,59 +3,32 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
-from detectors.metrics import Thresholds
-from detectors.performance import below
-
-RATES = ("precision", "recall", "f1")
+from detectors.metrics import MEANS, RATES, ClassMetrics, Metrics, Thresholds
+from detectors.performance import below, evaluate
 
 
-@dataclass(frozen=True, slots=True)
-class ClassMetrics:
-    """Metrics over several classes; what is undefined is None, and left out of the averages.
+def measured(
+    truth: np.ndarray, predicted: np.ndarray, probability: np.ndarray | None, classes: Sequence[str]
+) -> Metrics | ClassMetrics:
+    """Metrics of predictions: among several classes, or of 0 and 1 where none are named.
 
-    Attributes:
-        rows: rows evaluated.
-        accuracy: share of right predictions.
-        macro_*: mean over the classes; weighted_*: weighted by the rows of each class.
-        classes: names, in the order of `confusion`.
-        recall: class -> share of its rows that were found; None for a class that no row has.
-        support: class -> its rows.
-        confusion: rows by true class (outer) and predicted class (inner).
+    Args:
+        truth / predicted: positions in `classes`, or 0 and 1; shape (rows,).
+        probability: of class 1, or None; of several classes it is not looked at.
+        classes: names, empty for two classes.
     """
-
-    rows: int
-    accuracy: float | None
-    macro_precision: float | None
-    macro_recall: float | None
-    macro_f1: float | None
-    weighted_precision: float | None
-    weighted_recall: float | None
-    weighted_f1: float | None
-    classes: tuple[str, ...]
-    recall: Mapping[str, float | None]
-    support: Mapping[str, int]
-    confusion: tuple[tuple[int, ...], ...]
-
-    @property
-    def numbers(self) -> dict[str, float | None]:
-        """The numbers of all classes together, by name."""
-        averages = {f"{mean}_{rate}": getattr(self, f"{mean}_{rate}") for mean in MEANS for rate in RATES}
-        return {"rows": self.rows, "accuracy": self.accuracy, **averages}
-
-
-MEANS = ("macro", "weighted")
+    return evaluate_classes(truth, predicted, classes) if classes else evaluate(truth, predicted, probability)
 
 
 def evaluate_classes(truth: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> ClassMetrics:
     """Metrics of predictions among several classes, by scikit-learn.
 
-    A class without a prediction has no precision, one without rows no recall: neither counts in the mean
-    (`zero_division=nan`), so that a rare class which happens to be absent does not look like a failure.
+    A class without a prediction has no precision (`zero_division=nan`), one without rows counts in no mean: so a rare
+    class that happens to be absent does not look like a failure, nor does one stray row that is taken for it.
 
     Args:
         truth / predicted: positions in `classes`, int, shape (rows,).
@@ -75,16 +48,17 @@ def evaluate_classes(truth: np.ndarray, predicted: np.ndarray, classes: Sequence
     rows = len(truth)
     matrix = confusion_matrix(truth, predicted, labels=places) if rows else np.zeros((len(places),) * 2, int)
     numbers: dict[str, float | None] = {}
+    support = matrix.sum(axis=1)
+    occur = places[support > 0]
     for mean in MEANS:
         values: Sequence[float] = (np.nan,) * 3
         if rows:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)  # the mean of no class at all
                 values = precision_recall_fscore_support(
-                    truth, predicted, labels=places, average=mean, zero_division=np.nan
+                    truth, predicted, labels=occur, average=mean, zero_division=np.nan
                 )[:3]
         numbers |= {f"{mean}_{rate}": _defined(value) for rate, value in zip(RATES, values, strict=True)}
-    support = matrix.sum(axis=1)
     return ClassMetrics(
         rows=rows,
         accuracy=float(np.trace(matrix)) / rows if rows else None,

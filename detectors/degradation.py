@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from detectors.metrics import Metrics, Thresholds
+from detectors.metrics import ClassMetrics, Metrics, Thresholds
 
 ALPHA = 0.01  # one-sided
 MATERIAL = 0.02  # a loss below two points is no harm
 POWER = 0.80
 _MOST_LABELS = 1_000_000
 _Z = 1.644854  # of a one-sided 95 % bound
+Share = tuple[int, int]  # right ones, of how many
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,29 +21,29 @@ class Reference:
     """Right and wrong predictions of a version on its hold-outs, and which version.
 
     Attributes:
-        tn / fp / fn / tp: the confusion matrix of all hold-outs together.
+        right: rows predicted rightly, of `rows` on all hold-outs together.
+        rates: precision, recall and specificity, or of several classes the recall of each: right ones, of how many.
         source: "the hold-outs of version 3".
     """
 
-    tn: int
-    fp: int
-    fn: int
-    tp: int
+    right: int
+    rows: int
+    rates: Mapping[str, Share]
     source: str = ""
 
     @classmethod
-    def of(cls, holdouts: Sequence[Metrics], source: str) -> Reference | None:
+    def of(cls, holdouts: Sequence[Metrics | ClassMetrics], source: str) -> Reference | None:
         """Several hold-outs as one; None without a row."""
-        tn, fp, fn, tp = (sum(getattr(m, name) for m in holdouts) for name in ("tn", "fp", "fn", "tp"))
-        return cls(tn, fp, fn, tp, source) if tn + fp + fn + tp else None
-
-    @property
-    def rows(self) -> int:
-        return self.tn + self.fp + self.fn + self.tp
+        right, rows = sum(m.right for m in holdouts), sum(m.rows for m in holdouts)
+        rates: dict[str, Share] = {}
+        for name, (hits, held) in (share for m in holdouts for share in _rates(m).items()):
+            before = rates.get(name, (0, 0))
+            rates[name] = (before[0] + hits, before[1] + held)
+        return cls(right, rows, rates, source) if rows else None
 
     @property
     def accuracy(self) -> float:
-        return (self.tn + self.tp) / self.rows
+        return self.right / self.rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +81,25 @@ class Degradation:
         return self.reference - self.accuracy
 
 
-def degradation(metrics: Metrics, reference: Reference, thresholds: Thresholds) -> Degradation | None:
+def degradation(
+    metrics: Metrics | ClassMetrics, reference: Reference, thresholds: Thresholds
+) -> Degradation | None:
     """Compare labelled predictions with the hold-outs; None without rows.
 
     Both accuracies have chance in them, so the test is that of two samples (Fisher's exact one). What accuracy
     cannot show where one class is rare, the limits do: a rate that breaks a limit the hold-outs kept is harm
-    too, tested in the same way at a third of 1 % each.
+    too, tested in the same way at a third of 1 % each. Of several classes that is the recall of each, at its part of
+    1 %.
     """
     if not metrics.rows:
         return None
-    right = metrics.tp + metrics.tn
-    p = worse_than(right, metrics.rows, reference.tp + reference.tn, reference.rows)
+    right = metrics.right
+    p = worse_than(right, metrics.rows, reference.right, reference.rows)
     accuracy = right / metrics.rows
     worse = _broken(metrics, reference, thresholds)
     fell = p <= ALPHA and reference.accuracy - accuracy >= MATERIAL
-    needed = labels_needed(reference.tp + reference.tn, reference.rows)
-    most = largest_loss(right, metrics.rows, reference.tp + reference.tn, reference.rows)
+    needed = labels_needed(reference.right, reference.rows)
+    most = largest_loss(right, metrics.rows, reference.right, reference.rows)
     harm = fell or bool(worse)
     return Degradation(
         accuracy=accuracy,
@@ -196,31 +200,38 @@ def _two_digits(n: int) -> int:
     return -(-n // step) * step
 
 
-def _broken(metrics: Metrics, reference: Reference, thresholds: Thresholds) -> tuple[str, ...]:
-    limits = {
+def _broken(metrics: Metrics | ClassMetrics, reference: Reference, thresholds: Thresholds) -> tuple[str, ...]:
+    limits: Mapping[str, tuple[float | None, ...]] = {
         "precision": (thresholds.min_precision,),
         "recall": (thresholds.min_recall, _rest(thresholds.max_fnr)),
         "specificity": (_rest(thresholds.max_fpr),),
     }
+    now = _rates(metrics)
     found = []
-    for name, asked in limits.items():
-        (right, rows), (before, held) = _share(name, metrics), _share(name, reference)
+    for name, (right, rows) in now.items():
+        before, held = reference.rates.get(name, (0, 0))
         if not rows or not held:
             continue
+        asked = limits.get(name, (thresholds.min_recall,))  # of one of several classes
         after, earlier = right / rows, before / held
         if not any(limit is not None and after < limit <= earlier for limit in asked):
             continue
-        if earlier - after >= MATERIAL and worse_than(right, rows, before, held) <= ALPHA / len(limits):
+        if earlier - after >= MATERIAL and worse_than(right, rows, before, held) <= ALPHA / len(now):
             found.append(f"{name} fell from {earlier:.3f} to {after:.3f}")
     return tuple(found)
 
 
-def _share(name: str, counts: Metrics | Reference) -> tuple[int, int]:
-    if name == "precision":
-        return counts.tp, counts.tp + counts.fp
-    if name == "recall":
-        return counts.tp, counts.tp + counts.fn
-    return counts.tn, counts.tn + counts.fp
+def _rates(counts: Metrics | ClassMetrics) -> dict[str, Share]:
+    if isinstance(counts, ClassMetrics):
+        return {
+            f'recall of "{name}"': (counts.confusion[place][place], counts.support[name])
+            for place, name in enumerate(counts.classes)
+        }
+    return {
+        "precision": (counts.tp, counts.tp + counts.fp),
+        "recall": (counts.tp, counts.tp + counts.fn),
+        "specificity": (counts.tn, counts.tn + counts.fp),
+    }
 
 
 def _rest(limit: float | None) -> float | None:

@@ -32,7 +32,8 @@ def estimate(
 ) -> Estimate | None:
     """Estimate accuracy, precision and recall on unlabelled rows.
 
-    None where the track record is shorter than 300 rows, or of one class only.
+    None where the track record is shorter than 300 rows, or of one class only. Of several classes accuracy alone is
+    estimated: there the curves go from the probability of the predicted class to being right.
 
     Each row has a probability e of being predicted rightly. The estimate is the accuracy on the hold-outs plus
     the difference of the mean e between batch and hold-outs, so that a model that is over-confident everywhere
@@ -44,7 +45,8 @@ def estimate(
     Args:
         record: of the model on its hold-outs.
         rows: of the batch, coded by the same baseline.
-        predicted / score: label and probability of class 1 that the model gives them, shape (rows,).
+        predicted / score: label and probability of class 1 that the model gives them, shape (rows,); of several
+            classes position and probability of the one it says.
         strange: rows that a domain classifier puts where the reference has none, bool, shape (rows,).
 
     References:
@@ -58,10 +60,11 @@ def estimate(
     known = record.rows.of(rows.features)
     platt = _calibrated(_platt, record, record.score), _calibrated(_platt, record, score)
     isotonic = _calibrated(_isotonic, record, record.score), _calibrated(_isotonic, record, score)
-    before, after = (_right(p, said) for p, said in zip(platt, (record.predicted, predicted), strict=True))
+    said = None if record.classes else record.predicted, None if record.classes else predicted
+    before, after = (_right(p, what) for p, what in zip(platt, said, strict=True))
     forms = [
         (before, after),
-        (_right(isotonic[0], record.predicted), _right(isotonic[1], predicted)),
+        (_right(isotonic[0], said[0]), _right(isotonic[1], said[1])),
         _regressed(replace(record, rows=known), rows, predicted, score),
     ]
     moves = [float(e.mean() - usual.mean()) for usual, e in forms]
@@ -76,7 +79,7 @@ def estimate(
         reference=reference,
         rows=rows.rows,
         outside=_outside(known, rows, strange),
-        **_precision_and_recall(record, predicted, *platt),
+        **({} if record.classes else _precision_and_recall(record, predicted, *platt)),
     )
 
 
@@ -84,9 +87,9 @@ def _share(value: float) -> float:
     return min(1.0, max(0.0, value))
 
 
-def _right(positive: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Probability of being right, from that of class 1."""
-    return np.where(predicted == 1, positive, 1 - positive)
+def _right(chance: np.ndarray, predicted: np.ndarray | None) -> np.ndarray:
+    """Probability of being right, from that of class 1; without predictions it is that of being right already."""
+    return chance if predicted is None else np.where(predicted == 1, chance, 1 - chance)
 
 
 def _logit(score: np.ndarray) -> np.ndarray:
@@ -95,7 +98,11 @@ def _logit(score: np.ndarray) -> np.ndarray:
 
 
 def _calibrated(curve: Any, record: TrackRecord, score: np.ndarray) -> np.ndarray:
-    chance: np.ndarray = np.clip(curve(record.score, record.label, score), 0.0, 1.0)
+    """What the scores are worth: the chance of class 1, or of several classes that of being right."""
+    truth = record.right.astype(np.uint8) if record.classes else record.label
+    if truth.min() == truth.max():  # always right, or never
+        return np.full(len(score), float(truth[0]))
+    chance: np.ndarray = np.clip(curve(record.score, truth, score), 0.0, 1.0)
     return chance
 
 

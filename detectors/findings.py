@@ -11,7 +11,7 @@ from detectors.base import AnyDetector, Detector, Score, TableDetector, check_sc
 from detectors.cells import some_names
 from detectors.errors import DetectorFailed
 from detectors.report import DriftReport, FeatureDrift, Severity
-from detectors.track_record import PREDICTION
+from detectors.track_record import PREDICTIONS
 
 if TYPE_CHECKING:
     from detectors.codes import CodedRows
@@ -130,12 +130,12 @@ def stored_findings(report: DriftReport, detectors: Sequence[AnyDetector], polic
     are left out of what is looked at together.
     """
     by_name = {detector_name(detector): detector for detector in detectors}
-    single = {f.feature for f in report.drifted} - {PREDICTION, *JOINT}
+    single = {f.feature for f in report.drifted} - {*PREDICTIONS, *JOINT}
     explained = bool(single) and all(policy.of(feature).own for feature in single)
     return [
         _finding(f.feature, by_name[f.detector], Score(f.statistic, f.p_value, f.effect, f.detail), policy)
         for f in report.features
-        if f.feature in (PREDICTION, *JOINT) and f.detector in by_name
+        if f.feature in (*PREDICTIONS, *JOINT) and f.detector in by_name
         if not (explained and f.feature in JOINT)
         if math.isfinite(f.statistic) and math.isfinite(f.effect)
     ]

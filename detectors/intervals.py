@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from detectors.class_metrics import RATES, ClassMetrics
-from detectors.metrics import Interval, Metrics
+from detectors.metrics import RATES, ClassMetrics, Interval, Metrics
 
 LEVEL = 0.95
 RESAMPLES = 2_000
@@ -77,7 +76,7 @@ def class_intervals(metrics: ClassMetrics, *, seed: int = 0) -> dict[str, Interv
     drawn: dict[str, list[np.ndarray]] = {}
     for _ in range(0, RESAMPLES, _TOGETHER):
         draws = random.multinomial(metrics.rows, matrix.ravel() / metrics.rows, _TOGETHER)
-        for name, values in _averages(draws.reshape(-1, *matrix.shape)).items():
+        for name, values in averages(draws.reshape(-1, *matrix.shape)).items():
             drawn.setdefault(name, []).append(values)
     for name, parts in drawn.items():
         if getattr(metrics, name) is not None and (interval := _percentiles(np.concatenate(parts))):
@@ -160,15 +159,15 @@ def _areas(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
         return np.asarray(pairs / (positive.sum(axis=1) * negative.sum(axis=1)))
 
 
-def _averages(matrices: np.ndarray) -> dict[str, np.ndarray]:
-    """The averages of `ClassMetrics` for each confusion matrix, shape (resamples, classes, classes)."""
+def averages(matrices: np.ndarray) -> dict[str, np.ndarray]:
+    """The averages of `ClassMetrics` for each confusion matrix, shape (resamples, classes, classes); NaN for none."""
     hits = np.diagonal(matrices, axis1=1, axis2=2).astype(np.float64)
     true, said = matrices.sum(axis=2), matrices.sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         rates = (hits / said, hits / true, 2 * hits / (true + said))
     found = {}
     for name, rate in zip(RATES, rates, strict=True):
-        known = ~np.isnan(rate)
+        known = ~np.isnan(rate) & (true > 0)
         for mean, weight in (("macro", np.ones_like(rate)), ("weighted", true.astype(np.float64))):
             held = np.where(known, weight, 0.0)
             with np.errstate(invalid="ignore"):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from detectors.cells import category, some_names
+from detectors.cells import category, number, some_names
 from detectors.columns import series_categories
 from detectors.errors import DataError
 from detectors.location import Location
@@ -92,12 +92,15 @@ class Naming:
         column: of the labels, where they are not called y_true.
         positive / negative: values of class 1 and 0; with one side empty, every other value belongs to it.
         every_class: keep each class by itself even where the values above fold them into two.
+        classes: names of the classes that the model has, in the order of the positions it predicts. A number among
+            predictions or labels is such a position, unless a class is called by a number itself.
     """
 
     column: str = ""
     positive: tuple[str, ...] = ()
     negative: tuple[str, ...] = ()
     every_class: bool = False
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,6 +159,8 @@ def read_labelled(
     else:
         truths = [_Part(p.path, p.frame, series_categories(p.frame["y_true"]), "y_true") for p in given]
         _require_filled(truths)
+    if naming.classes:
+        given, truths = ([_named(part, naming.classes, said) for part in parts] for parts in (given, truths))
     classes = _classes(given, truths, naming)
     if not classes and (together := _folded((*given, *truths), naming)):
         said.add(f"{some_names(together)} count as one class: --every-class measures each by itself")
@@ -224,12 +229,15 @@ def _require_filled(truths: Sequence[_Part]) -> None:
 def _classes(given: Sequence[_Part], truths: Sequence[_Part], naming: Naming) -> tuple[str, ...]:
     """The names where each class counts by itself, empty where there are two classes or they are folded.
 
+    Those that the model has come first, in its order, then what else is found.
+
     Labels that are named neither positive nor negative are classes of their own only where the model predicts
     such a class itself: otherwise they are slips.
     """
     names = {
         word.casefold(): word for part in (*given, *truths) for word in set(part.words) if word is not None
     }
+    own = {written.casefold(): written for written in (category(name) or name for name in naming.classes)}
     said = {word.casefold() for part in given for word in set(part.words) if word is not None}
     true = {word.casefold() for part in truths for word in set(part.words) if word is not None}
     sides = {(category(word) or word).casefold() for word in (*naming.positive, *naming.negative)}
@@ -246,7 +254,26 @@ def _classes(given: Sequence[_Part], truths: Sequence[_Part], naming: Naming) ->
             f"labels and predictions have no class in common: labels are {some_names(sorted(names[w] for w in true))}, "
             f"predictions {some_names(sorted(names[w] for w in said))}",
         )
-    return tuple(names[word] for word in sorted(names))
+    return (*own.values(), *(names[word] for word in sorted(names.keys() - own.keys())))
+
+
+def _named(part: _Part, classes: Sequence[str], said: _Said) -> _Part:
+    """Positions as the names of the classes: what a model that knows only numbers says."""
+    if any(number(name) is not None for name in classes):
+        return part
+    names = {str(place): name for place, name in enumerate(classes)}
+    numbers = [word is not None and number(word) is not None for word in part.words.tolist()]
+    if not any(numbers):
+        return part
+    if strange := [i for i, found in enumerate(numbers) if found and part.words[i] not in names]:
+        raise DataError(
+            "labels",
+            f"{part.path}: column {part.column} holds {part.words[strange[0]]} in line {strange[0] + 2}: a number is "
+            f"the position of a class, and these are 0 to {len(classes) - 1} ({some_names(list(classes))}): write the "
+            "names, or put `classes` under [models.label] in the model's order",
+        )
+    said.add(f"{part.path.name}: numbers in {part.column} are read as positions: 0 is {classes[0]} and so on")
+    return replace(part, words=np.array([names.get(word, word) for word in part.words], dtype=object))
 
 
 def _folded(parts: Sequence[_Part], naming: Naming) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 from detectors.codes import CodedRows
 from detectors.errors import DataError
 from detectors.profile import FeatureProfile, Profile
-from detectors.track_record import TrackRecord, score_profile
+from detectors.track_record import TrackRecord, class_profile, score_profile
 
 _FORMAT = 1
 _SCALARS = (
@@ -88,6 +88,8 @@ def pack_baseline(
             "record_said": np.stack([record.predicted, record.label]),
         }
         said |= {"importance": dict(record.importance), "score_variation": dict(record.profile.variation)}
+        if record.spoken is not None:
+            said |= {"classes": list(record.classes), "class_variation": dict(record.spoken.variation)}
     return pack_profile(profile, said, more)
 
 
@@ -103,6 +105,7 @@ def unpack_baseline(
         table = CodedRows(names, kinds, arrays["table"].T, extra["table_variation"])
     if "record_rows" in arrays:
         predicted, label = arrays["record_said"]
+        classes = tuple(extra.get("classes", ()))  # of several classes alone
         record = TrackRecord(
             rows=CodedRows(names, kinds, arrays["record_rows"].T),
             score=arrays["record_score"],
@@ -110,6 +113,8 @@ def unpack_baseline(
             label=label,
             profile=score_profile(arrays["record_score"], extra["score_variation"]),
             importance=extra["importance"],
+            classes=classes,
+            spoken=class_profile(predicted, classes, extra["class_variation"]) if classes else None,
         )
     return profile, extra, table, record
 

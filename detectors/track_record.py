@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from detectors.codes import CodedRows
-from detectors.profile import FeatureProfile, numeric_profile
+from detectors.profile import FeatureProfile, categorical_profile, numeric_profile
 from detectors.table import coded_frame
 
 if TYPE_CHECKING:
@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from detectors.sample import RowSample
 
 PREDICTION = "(prediction)"  # the name under which the model's own score is judged like a feature
+PREDICTED_CLASS = "(predicted class)"  # and, of several classes, which of them it says
+PREDICTIONS = (PREDICTION, PREDICTED_CLASS)
 
 MOST_ROWS = 10_000
 _MOST_CELLS = 3_000_000  # codes kept, so that a baseline of 500 features stays a small file
 _IMPORTANCE_ROWS = 2_000
 
-# The label (0 or 1) and the probability of class 1 that a model gives to each row; both of shape (rows,).
+# The label (0 or 1) and the probability of class 1 that a model gives to each row; both of shape (rows,). Of several
+# classes the position of the one it says, and the probability of that one.
 Champion = Callable[["pd.DataFrame"], tuple[np.ndarray, np.ndarray]]
 
 
@@ -33,11 +36,13 @@ class TrackRecord:
 
     Attributes:
         rows: a random sample of the hold-outs, coded by the baseline, at most 10,000.
-        score: probability of class 1, float64, shape (rows,).
-        predicted / label: what the model said and what was right, 0 or 1, shape (rows,).
+        score: probability of class 1, or of several classes that of the predicted one, float64, shape (rows,).
+        predicted / label: what the model said and what was right, 0 or 1 or positions in `classes`, shape (rows,).
         profile: summary of the scores, named `PREDICTION`.
         importance: feature -> how far the score moves when the feature is shuffled (mean absolute
             difference), as a share of all features together.
+        classes: names of the classes; empty where there are 0 and 1.
+        spoken: summary of the predicted classes, named `PREDICTED_CLASS`; None where there are 0 and 1.
     """
 
     rows: CodedRows
@@ -46,6 +51,8 @@ class TrackRecord:
     label: np.ndarray
     profile: FeatureProfile
     importance: Mapping[str, float] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
+    spoken: FeatureProfile | None = None
 
     @property
     def right(self) -> np.ndarray:
@@ -65,15 +72,17 @@ def measure(
     *,
     periods: pd.Series | None = None,
     seed: int = 0,
+    classes: Sequence[str] = (),
 ) -> TrackRecord:
     """Let a model predict its hold-outs and keep what it said.
 
     Args:
         parts: the features' profiles of its baseline.
         features: rows of the hold-outs, shape (rows, features); rows it was trained on would flatter it.
-        labels: 0 or 1, shape (rows,).
+        labels: 0 or 1, or positions in `classes`; shape (rows,).
         champion: the model.
         periods: the period of each row, where such a column was named.
+        classes: names, where there are several.
     """
     random = np.random.default_rng(seed)
     most = min(MOST_ROWS, max(1, _MOST_CELLS // len(parts)), len(features))
@@ -82,18 +91,27 @@ def measure(
     predicted, score = champion(frame)
 
     score = np.asarray(score, np.float64)
+    said = np.asarray(predicted).astype(np.uint8)
+    spoken = class_profile(said, classes) if classes else None
     variation: Mapping[str, float] = {}
     if periods is not None:
         from detectors.variation import variation_of, windows
 
-        variation = variation_of(score, score_profile(score), windows(periods.iloc[chosen]))
+        spans = windows(periods.iloc[chosen])
+        variation = variation_of(score, score_profile(score), spans)
+        if spoken is not None:
+            spoken = replace(spoken, variation=variation_of(named(said, classes), spoken, spans))
     return TrackRecord(
         rows=coded_frame(parts, frame),
         score=score,
-        predicted=np.asarray(predicted).astype(np.uint8),
+        predicted=said,
         label=label.astype(np.uint8),
         profile=score_profile(score, variation),
-        importance=_importance(frame.iloc[:_IMPORTANCE_ROWS], champion, score, random),
+        importance=_importance(
+            frame.iloc[:_IMPORTANCE_ROWS], champion, said, score, random, several=bool(classes)
+        ),
+        classes=tuple(classes),
+        spoken=spoken,
     )
 
 
@@ -102,16 +120,43 @@ def score_profile(score: np.ndarray, variation: Mapping[str, float] | None = Non
     return replace(numeric_profile(PREDICTION, score), variation=dict(variation or {}))
 
 
+def named(predicted: np.ndarray, classes: Sequence[str]) -> np.ndarray:
+    """Positions as the names of the classes, object array of str."""
+    return np.asarray(np.array(list(classes), dtype=object)[predicted])
+
+
+def class_profile(
+    predicted: np.ndarray, classes: Sequence[str], variation: Mapping[str, float] | None = None
+) -> FeatureProfile:
+    """The summary of predicted classes, named `PREDICTED_CLASS`."""
+    profile = categorical_profile(PREDICTED_CLASS, named(predicted, classes))
+    return replace(profile, variation=dict(variation or {}))
+
+
 def _importance(
-    frame: pd.DataFrame, champion: Champion, score: np.ndarray, random: np.random.Generator
+    frame: pd.DataFrame,
+    champion: Champion,
+    predicted: np.ndarray,
+    score: np.ndarray,
+    random: np.random.Generator,
+    *,
+    several: bool,
 ) -> dict[str, float]:
     """Permutation importance (Breiman, Random forests, Machine Learning 45, 2001), on the score: that needs no
-    labels and sees a feature that moves scores although no prediction turns."""
+    labels and sees a feature that moves scores although no prediction turns.
+
+    Of several classes, where another one is said with probability t instead of the one with s, that of the first has
+    fallen by s + t - 1 at least: so sure of either, the score alone would not have moved."""
     moved = {}
     order = random.permutation(len(frame))
+    before, usual = predicted[: len(frame)], score[: len(frame)]
     for name in frame.columns:
         shuffled = frame.assign(**{name: frame[name].to_numpy()[order]})
-        moved[str(name)] = float(np.abs(champion(shuffled)[1] - score[: len(frame)]).mean())
+        said, now = champion(shuffled)
+        far = np.abs(now - usual)
+        if several:
+            far = np.where(said != before, np.maximum(far, usual + now - 1), far)
+        moved[str(name)] = float(far.mean())
     total = sum(moved.values())
     return {name: value / total if total else 0.0 for name, value in moved.items()}
 

@@ -25,12 +25,13 @@ from detectors.findings import (
     only_joint,
     stored_findings,
 )
+from detectors.holm import holm
 from detectors.policy import Policy
 from detectors.profile import FeatureProfile, Profile
 from detectors.psi import PSI
 from detectors.recommendation import recommend
 from detectors.report import Cause, DriftReport, FeatureDrift, Severity, Verdict
-from detectors.track_record import PREDICTION
+from detectors.track_record import PREDICTED_CLASS, PREDICTION, PREDICTIONS, named
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from detectors.report import Estimate
 
 _RANK: Mapping[Severity, int] = MappingProxyType({"none": 0, "moderate": 1, "significant": 2})
-_LAST = (PREDICTION, *JOINT)  # among what drifted: after the features that say why
+_LAST = (*PREDICTIONS, *JOINT)  # among what drifted: after the features that say why
 _LEADING = 8  # features that the champion relies on most, and that are looked at together by themselves
 _LEAST_RECORD = 200  # hold-out rows below which a drift of the model's score is not asked for
 
@@ -48,7 +49,8 @@ class Scored:
     """What the champion said of the sampled rows of a batch (`Profile.sample`), in their order.
 
     Attributes:
-        predicted / score: label 0 or 1 and probability of class 1, shape (rows,).
+        predicted / score: label 0 or 1 and probability of class 1, shape (rows,); of several classes position and
+            probability of the one that was said.
     """
 
     predicted: np.ndarray
@@ -170,6 +172,9 @@ def _measure(
     if record is not None and scored is not None and record.rows.rows >= _LEAST_RECORD and not plain:
         references[PREDICTION] = record.profile
         currents[PREDICTION] = record.profile.summarize(scored.score)
+        if record.spoken is not None:
+            references[PREDICTED_CLASS] = record.spoken
+            currents[PREDICTED_CLASS] = record.spoken.summarize(named(scored.predicted, record.classes))
     found = measure(references, currents, detectors, policy)
     if rows is None or baseline.table is None or plain:
         return found
@@ -245,15 +250,10 @@ def _significant(findings: Sequence[Finding], policy: Policy) -> list[bool]:
     return verdicts
 
 
-def _passing(scaled: list[tuple[float, int]], alpha: float, holm: bool) -> list[int]:
-    passed = []
-    for rank, (p, i) in enumerate(sorted(scaled)):
-        if p * (len(scaled) - rank if holm else 1) > alpha:
-            if holm:
-                break
-            continue
-        passed.append(i)
-    return passed
+def _passing(scaled: list[tuple[float, int]], alpha: float, stepwise: bool) -> list[int]:
+    values = [p for p, _ in scaled]
+    real = holm(values, alpha) if stepwise else [p <= alpha for p in values]
+    return [i for (_, i), passed in zip(scaled, real, strict=True) if passed]
 
 
 def _estimate(

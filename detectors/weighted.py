@@ -14,12 +14,14 @@ intervals for proportions with small expected number of positive counts estimate
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from detectors.intervals import LEVEL, RESAMPLES
-from detectors.metrics import Interval, Metrics
+from detectors.class_metrics import evaluate_classes
+from detectors.intervals import LEVEL, RESAMPLES, averages
+from detectors.metrics import ClassMetrics, Interval, Metrics
 from detectors.performance import evaluate
 
 _TOGETHER = 100  # resamples held at once
@@ -54,10 +56,56 @@ class Weighted:
         unweighted: accuracy of the rows as they are.
     """
 
-    metrics: Metrics
+    metrics: Metrics | ClassMetrics
     intervals: dict[str, Interval]
-    effective: Metrics
+    effective: Metrics | ClassMetrics
     unweighted: float
+
+
+def evaluate_weighted_classes(
+    truth: np.ndarray, predicted: np.ndarray, classes: Sequence[str], weight: np.ndarray
+) -> Weighted:
+    """The same among several classes: accuracy with its interval, recalls and averages of the batch without.
+
+    Args:
+        truth / predicted: positions in `classes`, shape (rows,), at least one row.
+        weight: inverse chance of inclusion, at least 1, shape (rows,).
+    """
+    plain = evaluate_classes(truth, predicted, classes)
+    w, kinds = np.asarray(weight, np.float64), len(classes)
+    places = np.asarray(truth) * kinds + np.asarray(predicted)
+    shares = np.bincount(places, weights=w, minlength=kinds * kinds).reshape(kinds, kinds)
+    known = rate(np.asarray(truth) == np.asarray(predicted), np.ones(len(w), dtype=bool), w)
+    if known is None:
+        raise ValueError("there are no rows")
+    own = {i: rate(predicted == i, truth == i, w) for i in range(kinds)}
+    recall = {name: None if (found := own[i]) is None else found.value for i, name in enumerate(classes)}
+    means = averages(shares[None])
+
+    def mean(name: str) -> float | None:
+        value = float(means[name][0])
+        return None if np.isnan(value) else value
+
+    metrics = replace(
+        plain,
+        accuracy=known.value,
+        recall=recall,
+        macro_precision=mean("macro_precision"),
+        macro_recall=mean("macro_recall"),
+        macro_f1=mean("macro_f1"),
+        weighted_precision=mean("weighted_precision"),
+        weighted_recall=mean("weighted_recall"),
+        weighted_f1=mean("weighted_f1"),
+    )
+    size = min(known.effective, len(w)) / w.sum()
+    counts = np.rint(shares * size).astype(np.int64)
+    effective = replace(
+        metrics,
+        rows=int(counts.sum()),
+        support={name: int(counts[i].sum()) for i, name in enumerate(classes)},
+        confusion=tuple(tuple(int(n) for n in row) for row in counts),
+    )
+    return Weighted(metrics, {"accuracy": known.interval}, effective, float(plain.accuracy or 0.0))
 
 
 def evaluate_weighted(

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 # At run time, because pydantic reads these dataclasses back from JSON and looks the name up here.
-from detectors.metrics import Metrics
+from detectors.cells import category
+from detectors.metrics import ClassMetrics, Metrics
 from trainers.judgement import Cell
 from trainers.ledger import Finding
 from trainers.lineage import Lineage
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 # What a file of rows to label has beside the columns of the batch; see `trainers.sampling`. Never features.
 ROW_ID, SAMPLE_ID, WEIGHT, WHY = "dc_row_id", "dc_sample", "dc_weight", "dc_why"
 SAMPLE_COLUMNS = (ROW_ID, SAMPLE_ID, WEIGHT, WHY)
+MOST_CLASSES = 255  # positions are kept as bytes
 
 Progress = Callable[[str], None]  # one short plain sentence a step, for the terminal and the thread
 
@@ -32,7 +34,7 @@ def counted_rows(duplicates: int, conflicts: int) -> tuple[str, ...]:
     """What became of repeated and contradictory rows, where there are any, one sentence each."""
     said = {
         "were in an earlier file already and were dropped": duplicates,
-        "have the same features as a row with the other label": conflicts,
+        "have the same features as a row with another label": conflicts,
     }
     return tuple(f"{rows:,} rows {what}" for what, rows in said.items() if rows)
 
@@ -68,6 +70,8 @@ class LabelSpec:
             learns from it how far periods differ naturally.
         group: a column whose rows belong together (a host, a session, a customer, a day); no feature. All rows of
             a group are on the same side, for ever.
+        classes: names of the classes, where each counts by itself: the labels are their positions. Empty for two
+            classes, 1 and 0, by `positive` and `negative`.
     """
 
     column: str
@@ -77,12 +81,18 @@ class LabelSpec:
     categorical: tuple[str, ...] = ()
     period: str | None = None
     group: str | None = None
+    classes: tuple[str, ...] = ()
 
     @property
     def outside(self) -> tuple[str, ...]:
         """The columns beside the label that are named as no features."""
         named = [name for name in (self.period, self.group) if name is not None]
         return (*self.ignore, *(name for name in named if name not in self.ignore))
+
+
+def label_word(value: str) -> str:
+    """A label as it is compared: without blanks around it and without regard to case, 1.0 as 1."""
+    return (category(value) or value).casefold()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +126,10 @@ class Gate:
 
     Attributes:
         max_loss_old: most that accuracy or recall on the old hold-out, and on that of any past era, may lose
-            (0.01 = one point).
+            (0.01 = one point); of several classes, the recall of each.
         min_accuracy / min_precision / min_recall / max_fpr / max_fnr: asked of the challenger on every
-            hold-out that has rows of the classes which the metric is about; None asks nothing.
+            hold-out that has rows of the classes which the metric is about; None asks nothing. Of several classes
+            precision and recall are means over those that occur, and the last two are not asked.
         new: "better" asks for a gain on the new hold-out that is hardly chance, "not_worse" for no loss there
             beyond `max_loss_old`.
     """
@@ -138,7 +149,7 @@ class Evaluation:
 
     holdout: Literal["old", "new"]
     rows: int
-    metrics: Metrics
+    metrics: Metrics | ClassMetrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +174,7 @@ class ModelVersion:
         lineage: where it comes from; None in the records of an earlier release.
         group: the column that decided the sides of its rows; empty where each row decided for itself.
         trusted: types that its model may hold beside ours, as the configuration named them when it was trained.
+        classes: names of the classes whose positions it predicts; empty where it predicts 0 and 1.
     """
 
     model: str
@@ -184,6 +196,7 @@ class ModelVersion:
     lineage: Lineage | None = None
     group: str = ""
     trusted: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +222,7 @@ class RetrainOutcome:
         recommendation: "promote" or "keep".
         reasons: one plain sentence each, the decisive one first.
         duplicates: rows of the new files that an earlier file already held (dropped).
-        conflicts: new rows with the same features as a row that has the other label (kept).
+        conflicts: new rows with the same features as a row that has another label (kept).
         notes: what was read in a certain way on purpose, one plain sentence each.
         matrix: both models on the old hold-out, that of each past era and the new one; empty in outcomes of
             releases that did not measure it.
@@ -253,7 +266,8 @@ class Trainer(Protocol):
         Args:
             features: (rows, features); numbers are float64 with NaN for missing and ±inf as it came, the
                 columns in `categorical` are float64 codes or text.
-            labels: 0 or 1, shape (rows,); both occur.
+            labels: 0 or 1, shape (rows,); both occur. Of several classes 0 to k - 1, and the estimator's
+                `predict_proba` has a column for each; one for two classes only may raise.
             categorical: columns that are categories.
         """
         ...

@@ -17,7 +17,7 @@ _ROWS = 300
 _TOLERANCE = 1e-9
 
 
-def check_trainer(trainer: Trainer, trusted: tuple[str, ...] = ()) -> None:
+def check_trainer(trainer: Trainer, trusted: tuple[str, ...] = (), *, classes: int = 2) -> None:
     """Try a trainer on small tables as the pipeline would use it.
 
     It has to have a name and parameters that JSON can hold, learn an easy rule, predict labels 0 and 1 and
@@ -27,6 +27,8 @@ def check_trainer(trainer: Trainer, trusted: tuple[str, ...] = ()) -> None:
     Args:
         trainer: an instance, with the parameters it is to be tried with.
         trusted: types that its model may hold beside the usual ones, see `trainers.model_file`.
+        classes: with more than two it has to tell so many apart as well, one of which has few rows: labels 0 to
+            k - 1, a column of `predict_proba` for each. A trainer for two classes keeps its contract without.
 
     Raises:
         AssertionError: which promise is broken, and how.
@@ -50,6 +52,47 @@ def check_trainer(trainer: Trainer, trusted: tuple[str, ...] = ()) -> None:
     _require(gap <= _TOLERANCE, "equal data give an equal model", f"probabilities differ by {gap:.3g}")
     numbers = features[["signal", "noise"]]
     _check_predictions(_fit(trainer, numbers, labels, ()), numbers, labels)
+    _check_storable(model, trusted)
+    if classes > 2:
+        _check_several(trainer, trusted, classes)
+
+
+def _check_several(trainer: Trainer, trusted: tuple[str, ...], classes: int) -> None:
+    """An easy rule with several outcomes, on as odd a table."""
+    rng = np.random.default_rng(1)
+    features, _ = _easy_table(rng)
+    labels = np.arange(len(features)) % classes
+    labels[labels == classes - 1] = np.where(
+        rng.random(int((labels == classes - 1).sum())) < 0.2, classes - 1, 0
+    )
+    features["signal"] = rng.normal(4.0 * labels, 0.5)
+    model = _fit(trainer, features, labels, ("code", "word"))
+    said, probability = np.asarray(model.predict(features)), np.asarray(model.predict_proba(features))
+    rows = len(features)
+    _require(
+        said.shape == (rows,) and set(np.unique(said)) <= set(range(classes)),
+        f"predict tells {classes} classes apart, 0 to {classes - 1}",
+        np.unique(said),
+    )
+    _require(
+        probability.shape == (rows, classes),
+        f"predict_proba gives shape ({rows}, {classes})",
+        probability.shape,
+    )
+    _check_range(probability)
+    for own in range(classes):
+        right = float((said == own)[labels == own].mean())
+        _require(right > 0.5, f"an easy rule is learned for each of {classes} classes", f"{own}: {right:.0%}")
+        _require(
+            float(probability[labels == own, own].mean()) > float(probability[labels != own, own].mean()),
+            f"column {own} of predict_proba is the probability of {own}",
+            probability[labels == own].mean(axis=0),
+        )
+    _check_odd_rows(model, features)
+    _check_storable(model, trusted)
+
+
+def _check_storable(model: Any, trusted: tuple[str, ...]) -> None:
     try:
         needed_types(model, (*TRUSTED, *trusted))
     except TrainingError as error:
@@ -98,7 +141,10 @@ def _fit(trainer: Trainer, features: pd.DataFrame, labels: np.ndarray, categoric
     try:
         return trainer.fit(features, labels, categorical)
     except Exception as error:
-        raise AssertionError(f"broken promise: fit works on {list(features.columns)}: {error!r}") from error
+        several = f" and {kinds} classes" if (kinds := len(np.unique(labels))) > 2 else ""
+        raise AssertionError(
+            f"broken promise: fit works on {list(features.columns)}{several}: {error!r}"
+        ) from error
 
 
 def _check_predictions(model: Any, features: pd.DataFrame, labels: np.ndarray) -> None:

@@ -84,7 +84,7 @@ def _exact(sizes: dict[int, int]) -> np.ndarray:
 
 
 def draw_groups(tables: np.ndarray) -> np.ndarray:
-    """Counts of resamples in which whole groups are drawn, shape (resamples, 8), seeded.
+    """Counts of resamples in which whole groups are drawn, shape (resamples, 4 k), seeded.
 
     The cluster bootstrap (Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 3.8; Field and
     Welsh, J. R. Stat. Soc. B 69, 2007). Before that half a group of usual size is added to each count of a class
@@ -93,16 +93,17 @@ def draw_groups(tables: np.ndarray) -> np.ndarray:
     and 30 groups of 50 related rows the 95 % interval holds the truth in 98 % or more, of 100 in 95 %).
 
     Args:
-        tables: of each group the four counts of each class, shape (groups, 8).
+        tables: of each group the four counts of each of k classes, shape (groups, 4 k).
     """
     import numpy as np
 
     kinds, times = np.unique(tables, axis=0, return_counts=True)
     kinds, weights = kinds.astype(float), times.astype(float)
-    for first in (0, 4):
+    width = tables.shape[1]
+    for first in range(0, width, 4):
         rows = tables[:, first : first + 4].sum(axis=1)
         if rows.any():
-            usual = np.zeros((4, 8))
+            usual = np.zeros((4, width))
             usual[:, first : first + 4] = np.eye(4) * rows.sum() / np.count_nonzero(rows)
             kinds, weights = np.vstack([kinds, usual]), np.append(weights, [_PSEUDO] * 4)
     rng = np.random.default_rng(_SEED)

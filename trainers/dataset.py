@@ -55,7 +55,7 @@ class TrainingData:
         schema: the feature columns.
         files: every file used, old ones first, each content once.
         duplicates: rows of a file that an earlier file held already, in every column; they are dropped.
-        conflicts: rows with the same features as a row with the other label; they are kept. With new files
+        conflicts: rows with the same features as a row with another label; they are kept. With new files
             only new rows are counted, else all.
         new_rows: training rows that come from the new files.
         periods: the period of each training row, where the specification names such a column.
@@ -66,6 +66,7 @@ class TrainingData:
         ledger: where the duplicates and the conflicts are.
         train_keys: what decided the side of each training row: equal in equal rows, or in rows of one group.
         holdout_groups: the same for each hold-out where `group` is set, else empty: rows of a group are related.
+        classes: names of the classes whose positions the labels are; empty where they are 0 and 1.
     """
 
     train_x: pd.DataFrame
@@ -84,6 +85,7 @@ class TrainingData:
     train_keys: np.ndarray
     holdout_groups: Mapping[Side, np.ndarray]
     ledger: tuple[Finding, ...] = ()
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,7 @@ def build(
             "now ignores or uses as label: put it back, or start anew with `driftcatcher train`"
         )
     rows = _join(olds, news, schema, spec, notes, judged=news if champion else olds + news)
-    return _split(rows, schema, olds, news, notes)
+    return _split(rows, schema, olds, news, notes, spec.classes)
 
 
 def _read(
@@ -460,19 +462,24 @@ def _repeats(key: np.ndarray, origin: np.ndarray) -> np.ndarray:
 
 
 def _conflicting(exact: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """True where a row with the same features, told by their hash, has the other label."""
-    _, row_of = np.unique(exact, return_inverse=True)
-    total = np.bincount(row_of)
-    positive = np.bincount(row_of, weights=labels)
-    mixed = (positive > 0) & (positive < total)
-    return np.asarray(mixed[row_of])
+    """True where a row with the same features, told by their hash, has another label."""
+    different, row_of = np.unique(exact, return_inverse=True)
+    least, most = np.full(len(different), np.iinfo(np.int64).max), np.full(len(different), -1)
+    np.minimum.at(least, row_of, labels)
+    np.maximum.at(most, row_of, labels)
+    return np.asarray((least < most)[row_of])
 
 
 def _split(
-    rows: _Rows, schema: Schema, olds: list[_Table], news: list[_Table], notes: list[str]
+    rows: _Rows,
+    schema: Schema,
+    olds: list[_Table],
+    news: list[_Table],
+    notes: list[str],
+    classes: tuple[str, ...],
 ) -> TrainingData:
     held = rows.held
-    _guard(rows, held, olds, news)
+    _guard(rows, held, olds, news, classes)
     train_x, train_y = rows.part(~held)
     if len(held) >= _SOME_ROWS and not _USUAL_SHARE[0] <= held.mean() <= _USUAL_SHARE[1]:
         different = len(np.unique(rows.keys))
@@ -506,6 +513,7 @@ def _split(
         holdout_eras={side: rows.eras[mask] for side, mask in sides.items()},
         holdout_groups={side: rows.keys[mask] for side, mask in sides.items() if rows.unit == "group"},
         ledger=rows.ledger,
+        classes=classes,
     )
 
 
@@ -531,7 +539,9 @@ def _different(rows: _Rows, number: int) -> str:
     return f"{number:,} different {rows.unit}{'s' * (number != 1)}"
 
 
-def _guard(rows: _Rows, held: np.ndarray, olds: list[_Table], news: list[_Table]) -> None:
+def _guard(
+    rows: _Rows, held: np.ndarray, olds: list[_Table], news: list[_Table], classes: Sequence[str]
+) -> None:
     """Refuse what cannot be trained on or measured by."""
     if news and not rows.new.any():
         raise TrainingError(
@@ -543,17 +553,21 @@ def _guard(rows: _Rows, held: np.ndarray, olds: list[_Table], news: list[_Table]
             "trained on: label more rows"
         )
     sides = {"training side": ~held, "hold-out side of the old data": held & ~rows.new}
-    for label, name in ((1, "positive"), (0, "negative")):
+    named = [(1, "a positive label"), (0, "a negative label")]
+    lacking = "both classes are needed"
+    if classes:  # a class that is new has rows in the new data alone
+        sides = {"training side": ~held, "hold-out side": held}
+        named = [(place, f'the label "{name}"') for place, name in enumerate(classes)]
+        lacking = "label some, or take it out of `classes` until there are"
+    for label, name in named:
         has = rows.labels == label
         if not has.any():
-            raise TrainingError(
-                f"no row of {_files(olds + news)} has a {name} label: both classes are needed"
-            )
+            raise TrainingError(f"no row of {_files(olds + news)} has {name}: {lacking}")
         for side, mask in sides.items():
             if not (has & mask).any():
                 different = len(np.unique(rows.keys[has]))
                 raise TrainingError(
-                    f"the {side} has no row with a {name} label: there are {int(has.sum()):,} in all, "
+                    f"the {side} has no row with {name}: there are {int(has.sum()):,} in all, "
                     f"{_different(rows, different)}, and 30 % of the different ones are held out: "
                     f"label more different {rows.unit}s of that class, or add a feature that tells rows apart"
                 )

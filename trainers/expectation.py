@@ -19,6 +19,7 @@ from detectors.track_record import Champion
 from trainers.base import DataFile, LabelSpec, ModelVersion, Progress, Trainer, TrainingError, quiet
 from trainers.dataset import TrainingData, build
 from trainers.judgement import Expectation, compare
+from trainers.labels import known_positions
 from trainers.mixing import ALL, Mix, draw
 from trainers.scoring import predicted
 
@@ -50,6 +51,7 @@ def expect(
     """
     begun = time.monotonic()
     owner = f"{champion.model} version {champion.version}"
+    known = known_positions(champion, spec)
     schema = champion.schema if champion.schema.features else None
     data = build(champion.data, new_files, spec, schema=schema, owner=owner, progress=progress)
     read = time.monotonic() - begun
@@ -60,6 +62,7 @@ def expect(
         )
     fold_of = data.train_keys[new] % np.uint64(FOLDS)  # the same row, or group, is in one fold
     before = current(data.train_x.iloc[new])[0]
+    before = before if known is None else known[before]
     after = np.full(len(new), -1)
     fitted, spent, done = 0, 0.0, 0
     for fold in range(FOLDS):
@@ -72,10 +75,12 @@ def expect(
         started = time.monotonic()
         quick = _fit(trainer, data, rows)
         spent, fitted, done = time.monotonic() - started, len(rows), done + 1
-        after[mine] = predicted(quick, data.train_x.iloc[new[mine]], f"the new {trainer.name}")[0]
+        who = f"the new {trainer.name}"
+        after[mine] = predicted(quick, data.train_x.iloc[new[mine]], who, len(data.classes))[0]
     judged = after >= 0
     groups = data.train_keys[new[judged]] if data.holdout_groups else None
-    cell = compare("new", data.train_y[new[judged]], before[judged], after[judged], groups=groups)
+    truth = data.train_y[new[judged]]
+    cell = compare("new", truth, before[judged], after[judged], groups=groups, classes=data.classes)
     whole = len(draw(mix, data.train_eras, data.train_y))
     seconds = read + spent * max(1.0, whole / max(fitted, 1)) + _REGISTERING
     return Expectation(cell, done, fitted, whole, seconds)

@@ -89,13 +89,14 @@ def kept_sides(held: np.ndarray, rows: np.ndarray, labels: np.ndarray, origin: n
 
     Args:
         held: the side that each row's own group gives it, true for the hold-out.
-        rows: their `row_keys`;  labels: 0 or 1.
+        rows: their `row_keys`;  labels: 0 or 1, or positions among several classes.
         origin: number of the file each row is in, ascending.
     """
     held = held.copy()
     _, known = np.unique(rows, return_inverse=True)
-    codes = (known, 2 * known + labels.astype(np.int64))  # the label last, as it says more
-    size = 2 * (int(known.max(initial=0)) + 1)
+    kinds = max(2, int(labels.max(initial=0)) + 1)
+    codes = (known, kinds * known + labels.astype(np.int64))  # the label last, as it says more
+    size = kinds * (int(known.max(initial=0)) + 1)
     seen = [np.zeros(size, dtype=np.int64) for _ in codes]
     measured = [np.zeros(size, dtype=np.int64) for _ in codes]
     starts = np.flatnonzero(np.diff(origin, prepend=-1))

@@ -15,8 +15,11 @@ Fold = tuple[np.ndarray, np.ndarray]  # places of the rows inside and outside
 def folds(features: pd.DataFrame, labels: np.ndarray, number: int, seed: int) -> list[Fold]:
     """Stratified, shuffled folds of the different rows; where none is repeated, those of scikit-learn.
 
-    A mix that balances the classes repeats rows: one that is fitted on and measured by would be known by heart.
+    A mix that balances the classes repeats rows: one that is fitted on and measured by would be known by heart. A
+    class of fewer different rows than folds is missing on one side of some: models and scores have to bear that.
     """
+    import warnings
+
     import pandas as pd
     from sklearn.model_selection import StratifiedKFold
 
@@ -24,7 +27,9 @@ def folds(features: pd.DataFrame, labels: np.ndarray, number: int, seed: int) ->
     row_of, different = pd.factorize(hashes)  # numbered in the order in which they come
     first = np.full(len(different), len(hashes))
     np.minimum.at(first, row_of, np.arange(len(hashes)))
-    dealt = StratifiedKFold(number, shuffle=True, random_state=seed).split(first, labels[first])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        dealt = list(StratifiedKFold(number, shuffle=True, random_state=seed).split(first, labels[first]))
     found = []
     for _, outside in dealt:
         held = np.isin(row_of, outside)

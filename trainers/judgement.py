@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeGuard
 
-from detectors.metrics import Metrics
+from detectors.metrics import ClassMetrics, Metrics, recall_of
 from trainers.clusters import RESAMPLES, Shifts, draw_groups, shifts, sign_flip
 
 if TYPE_CHECKING:
@@ -46,17 +46,18 @@ class Cell:
     Attributes:
         holdout: "old" (all past eras), "era 0", "era 1" …, or "new".
         champion / challenger: their metrics on these rows.
-        differences: of accuracy, recall, precision and false positive rate, where both can be measured.
-        decided: metric ("accuracy" of all rows, "recall" of the positive ones) -> rows that only the
-            challenger and rows that only the champion has right.
+        differences: of accuracy, recall, precision and false positive rate, where both can be measured; of several
+            classes, of accuracy, the mean of the recalls ("macro_recall") and each of them ("recall/PortScan").
+        decided: metric ("accuracy" of all rows, "recall" of the positive ones, "recall/…" of a class) -> rows that
+            only the challenger and rows that only the champion has right.
         files: names of the files which the rows first came in.
         groups: how many groups the rows are of, where some are related (`group` of the labels); 0 where none are.
         shifts: metric -> how many of the groups gained how many rows net; what p is then taken from.
     """
 
     holdout: str
-    champion: Metrics
-    challenger: Metrics
+    champion: Metrics | ClassMetrics
+    challenger: Metrics | ClassMetrics
     differences: Mapping[str, Difference] = field(default_factory=dict)
     decided: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     files: tuple[str, ...] = ()
@@ -67,6 +68,24 @@ class Cell:
     def rows(self) -> int:
         """Rows of the hold-out."""
         return self.champion.rows
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Of several classes the names of those that have rows here; empty for two classes."""
+        found = self.champion
+        return tuple(name for name in found.classes if found.support[name]) if _several(found) else ()
+
+    @property
+    def recall(self) -> str:
+        """The metric that is told beside accuracy: "recall", or of several classes the mean of theirs."""
+        return "macro_recall" if _several(self.champion) else "recall"
+
+    @property
+    def lost_most(self) -> str:
+        """The class whose recall fell most; empty where none fell."""
+        moved = {name: self.differences[recall_of(name)].value for name in self.classes}
+        least = min(moved, key=lambda name: moved[name], default="")
+        return least if least and moved[least] < 0 else ""
 
     @property
     def test(self) -> str:
@@ -134,37 +153,43 @@ def compare(
     challenger: np.ndarray,
     files: Sequence[str] = (),
     groups: np.ndarray | None = None,
+    classes: Sequence[str] = (),
 ) -> Cell:
     """Two models on the same rows.
 
     Args:
         holdout: its name, see `Cell`.
-        truth: 0 and 1, shape (rows,).
+        truth: 0 and 1, or positions in `classes`; shape (rows,).
         champion / challenger: what each predicts, shape (rows,).
         files: where the rows come from.
         groups: a key of each row's group, shape (rows,); None where all rows are independent.
+        classes: names, where there are several.
     """
     import numpy as np
 
-    from detectors.performance import evaluate
+    from detectors.class_metrics import measured
 
-    before, after = evaluate(truth, champion), evaluate(truth, challenger)
+    before, after = (measured(truth, said, None, classes) for said in (champion, challenger))
+    kinds = len(classes) or 2
     right = (champion == truth).astype(int) + 2 * (
         challenger == truth
     )  # 1: champion alone, 2: challenger alone
-    place = right + 4 * (truth == 1)  # negatives first
-    both = np.bincount(right, minlength=4)
+    place = right + 4 * truth  # class after class, negatives first
+    counts = np.bincount(place, minlength=4 * kinds)
+    both = counts.reshape(-1, 4).sum(axis=0)
     decided = {"accuracy": (int(both[2]), int(both[1]))}
     masks = {"accuracy": np.ones(len(truth), dtype=bool)}
-    if before.tp + before.fn:
-        masks["recall"] = truth == 1
-        decided["recall"] = (int((place == 6).sum()), int((place == 5).sum()))
+    for metric, kind in {recall_of(n): i for i, n in enumerate(classes)}.items() or (("recall", 1),):
+        if counts[4 * kind : 4 * kind + 4].any():
+            masks[metric] = truth == kind
+            decided[metric] = (int(counts[4 * kind + 2]), int(counts[4 * kind + 1]))
     names, group_of = np.unique(groups if groups is not None else np.arange(0), return_inverse=True)
     if groups is None or len(names) == len(truth):  # one row a group: independent rows
-        drawn = _drawn_rows(np.bincount(place, minlength=8))
+        drawn = _drawn_rows(counts)
         found = _differences(drawn, before, after)
         return Cell(holdout, before, after, found, decided, tuple(files))
-    tables = np.bincount(8 * group_of + place, minlength=8 * len(names)).reshape(-1, 8)
+    width = len(counts)
+    tables = np.bincount(width * group_of + place, minlength=width * len(names)).reshape(-1, width)
     found = _differences(draw_groups(tables), before, after)
     gained = (right == 2).astype(int) - (right == 1)
     moved = {metric: shifts(gained * rows, group_of) for metric, rows in masks.items()}
@@ -172,7 +197,7 @@ def compare(
 
 
 def _drawn_rows(counts: np.ndarray) -> np.ndarray:
-    """Counts of resamples of independent rows, shape (resamples, 8), from the same counts; seeded.
+    """Counts of resamples of independent rows, shape (resamples, 4 k), from those of k classes; seeded.
 
     All metrics follow from how many rows of each class both models, one or none get right, so to draw rows is to
     draw these counts from a multinomial. Before that half a row is added to each count of a class that occurs (as
@@ -182,24 +207,30 @@ def _drawn_rows(counts: np.ndarray) -> np.ndarray:
     """
     import numpy as np
 
-    added = np.repeat([_PSEUDO * bool(counts[:4].any()), _PSEUDO * bool(counts[4:].any())], 4)
+    added = np.repeat(_PSEUDO * counts.reshape(-1, 4).any(axis=1), 4)
     shares = (counts + added) / (counts + added).sum()
     return np.random.default_rng(_SEED).multinomial(int(counts.sum()), shares, size=RESAMPLES)
 
 
-def _differences(drawn: np.ndarray, before: Metrics, after: Metrics) -> dict[str, Difference]:
+def _differences(
+    drawn: np.ndarray, before: Metrics | ClassMetrics, after: Metrics | ClassMetrics
+) -> dict[str, Difference]:
     """Paired percentile bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 8 and 13).
 
     Args:
-        drawn: the resamples. Columns of a class, negatives first: neither right, the champion alone, the challenger
-            alone, both.
+        drawn: the resamples. Columns of each class, negatives first: neither right, the champion alone, the
+            challenger alone, both.
     """
     import numpy as np
 
-    one, other = (_metrics(drawn[:, :4], drawn[:, 4:], column) for column in (1, 2))
+    cells = drawn.reshape(len(drawn), -1, 4)
+    if isinstance(before, ClassMetrics):
+        one, other = (_class_metrics(cells, before.classes, column) for column in (1, 2))
+    else:
+        one, other = (_metrics(cells, column) for column in (1, 2))
     found = {}
-    for name in MEASURED:
-        old, new = getattr(before, name), getattr(after, name)
+    for name in one:
+        old, new = before.value(name), after.value(name)
         moved = other[name] - one[name]
         moved = moved[np.isfinite(moved)]
         if old is None or new is None or not len(moved):
@@ -210,19 +241,38 @@ def _differences(drawn: np.ndarray, before: Metrics, after: Metrics) -> dict[str
     return found
 
 
-def _metrics(negatives: np.ndarray, positives: np.ndarray, column: int) -> dict[str, np.ndarray]:
+def _metrics(cells: np.ndarray, column: int) -> dict[str, np.ndarray]:
     """Metric -> its value in each resample, NaN where it has none, of the model whose own column that is."""
     import numpy as np
 
-    tn, tp = (rows[:, column] + rows[:, 3] for rows in (negatives, positives))
-    fp = negatives.sum(axis=1) - tn
+    (tn, tp), (negatives, positives) = (cells[:, :, column] + cells[:, :, 3]).T, cells.sum(axis=2).T
+    fp = negatives - tn
     with np.errstate(invalid="ignore", divide="ignore"):
         return {
-            "accuracy": (tp + tn) / (negatives.sum(axis=1) + positives.sum(axis=1)),
-            "recall": tp / positives.sum(axis=1),
+            "accuracy": (tp + tn) / (negatives + positives),
+            "recall": tp / positives,
             "precision": tp / (tp + fp),
-            "fpr": fp / negatives.sum(axis=1),
+            "fpr": fp / negatives,
         }
+
+
+def _class_metrics(cells: np.ndarray, classes: Sequence[str], column: int) -> dict[str, np.ndarray]:
+    """The same of several classes. (Precision would need what wrong rows were taken for.)"""
+    import numpy as np
+
+    hits, rows = cells[:, :, column] + cells[:, :, 3], cells.sum(axis=2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        recall = hits / rows
+        macro = np.where(rows > 0, recall, 0.0).sum(axis=1) / (rows > 0).sum(axis=1)
+    return {
+        "accuracy": hits.sum(axis=1) / rows.sum(axis=1),
+        "macro_recall": macro,
+        **{recall_of(name): recall[:, kind] for kind, name in enumerate(classes)},
+    }
+
+
+def _several(metrics: Metrics | ClassMetrics) -> TypeGuard[ClassMetrics]:
+    return isinstance(metrics, ClassMetrics)
 
 
 def matrix(
@@ -232,6 +282,7 @@ def matrix(
     eras: Mapping[str, np.ndarray],
     files: Mapping[int, Sequence[str]],
     groups: Mapping[str, np.ndarray] | None = None,
+    classes: Sequence[str] = (),
 ) -> tuple[Cell, ...]:
     """The forgetting matrix: the old hold-out, each past era's where there are several, the new one.
 
@@ -239,6 +290,7 @@ def matrix(
         truth / champion / challenger / eras: by hold-out ("old", "new"), each of shape (rows,).
         files: names of the files of each era.
         groups: by hold-out the key of each row's group; None where all rows are independent.
+        classes: names, where there are several.
     """
     import numpy as np
 
@@ -249,11 +301,11 @@ def matrix(
         own, related = eras[side], None if groups is None else groups[side]
         past = [int(era) for era in np.unique(own)]
         named = [name for era in past for name in files.get(era, ())]
-        cells.append(compare(side, truth[side], champion[side], challenger[side], named, related))
+        cells.append(compare(side, truth[side], champion[side], challenger[side], named, related, classes))
         if side == "old" and len(past) > 1:
             for era in past:
                 rows = own == era
                 right, before, after = (part[side][rows] for part in (truth, champion, challenger))
                 kin = None if related is None else related[rows]
-                cells.append(compare(f"era {era}", right, before, after, files.get(era, ()), kin))
+                cells.append(compare(f"era {era}", right, before, after, files.get(era, ()), kin, classes))
     return tuple(cells)

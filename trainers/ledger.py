@@ -21,7 +21,7 @@ class Finding:
 
     Attributes:
         kind: "copy": an earlier file holds the row already, it is dropped. "conflict": a row has the same features
-            and the other label; both are kept.
+            and another label; both are kept.
         file / other: names of the files; for a copy `other` is the one that held it first.
         rows: how many rows of `file`.
         places / other_places: the first few, counted from 1 after the header, each with its counterpart.
@@ -41,7 +41,7 @@ class Finding:
         where = "in itself" if self.file == self.other else f"in {self.other}"
         what = {
             "copy": f"are {where} already and were dropped",
-            "conflict": f"have the same features as a row {where} with the other label",
+            "conflict": f"have the same features as a row {where} with another label",
         }[self.kind]
         return f"{self.file}: {self.rows:,} row{'s' * (self.rows != 1)} {what} (rows {pairs}{more})"
 
@@ -60,7 +60,7 @@ def findings(
     Args:
         names: of the files.
         origin: number of the file each row is in, ascending, shape (rows,).
-        identities: hash of the whole row;  exact: of its features;  labels: 0 or 1.
+        identities: hash of the whole row;  exact: of its features;  labels: positions.
         copies / conflicts: masks of the rows that were dropped, and of those that contradict another.
     """
     import numpy as np

@@ -31,6 +31,7 @@ _MODEL_FILE = "model.skops"
 _MODEL_URI = "models:/"
 _CREDENTIALS = re.compile(r"//[^/@]*@")
 _BATCH = 100  # params and tags that MLflow takes at once
+_METRICS = 900  # of one call; MLflow takes 1,000
 _LONGEST = 5000  # characters of a param or tag
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # an alias that is not set gives either
 
@@ -90,7 +91,7 @@ class MlflowRegistry:
                 client.log_inputs(run_id, [dataset_input(file) for file in data])
                 model_id, digest = _log_model(client, experiment, run_id, estimator, example, needed)
                 undo.model_id = model_id
-                client.log_batch(run_id, metrics=_metrics(metrics, model_id))
+                _log_metrics(client, run_id, metrics, model_id)
                 undo.created_model = _register_name(client, model)
                 # The location, not "models:/id": for that MLflow would ask whatever store is its global one.
                 source = client.get_logged_model(model_id).artifact_location
@@ -177,7 +178,7 @@ class MlflowRegistry:
             run_id = _start_run(client, experiment, run_name, tags)
             with _all_or_nothing(client, run_id, model):
                 _log_params(client, run_id, params)
-                client.log_batch(run_id, metrics=_metrics(metrics, None))
+                _log_metrics(client, run_id, metrics, None)
                 client.set_terminated(run_id, "FINISHED")
         return self.run_url(experiment, run_id)
 
@@ -393,15 +394,20 @@ def dataset_input(file: DataFile, context: str = "training") -> Any:
     return DatasetInput(dataset, [InputTag("mlflow.data.context", context)])
 
 
-def _metrics(metrics: Mapping[str, float], model_id: str | None) -> list[Any]:
+def _log_metrics(
+    client: MlflowClient, run_id: str, metrics: Mapping[str, float], model_id: str | None
+) -> None:
+    """All of them: a model of many classes has more than one call may hold."""
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
-    return [
+    found = [
         Metric(key, float(value), now, 0, model_id=model_id)
         for key, value in metrics.items()
         if math.isfinite(value)
     ]
+    for first in range(0, len(found), _METRICS):
+        client.log_batch(run_id, metrics=found[first : first + _METRICS])
 
 
 def _texts(tags: Mapping[str, str]) -> dict[str, str]:

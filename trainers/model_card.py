@@ -6,15 +6,17 @@ knows it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from detectors.metrics import ClassMetrics, recall_of
 from trainers.base import Evaluation, Schema
 from trainers.lineage import Lineage, Source
 
 _METRICS = ("accuracy", "precision", "recall", "f1", "roc_auc", "fpr", "fnr")
+_AVERAGES = ("accuracy", "macro_precision", "macro_recall", "macro_f1", "weighted_f1")
 _FEW = 100  # rows of a hold-out, below which its numbers are said to be rough
 _COLUMNS = 30  # features that are listed by name
 
@@ -59,14 +61,19 @@ class Card:
 
     def _what(self) -> str:
         label, origin = self.lineage.configuration["label"], self.lineage.origin
-        meant = " and ".join(
-            f"{value} for {_listed(label[side]) or 'every other value'}"
-            for value, side in ((1, "positive"), (0, "negative"))
-        )
+        classes = label.get("classes", ())
+        if classes:
+            meant = ", ".join(f"{place} for {_text(name)}" for place, name in enumerate(classes))
+        else:
+            meant = " and ".join(
+                f"{value} for {_listed(label[side]) or 'every other value'}"
+                for value, side in ((1, "positive"), (0, "negative"))
+            )
+        kind = f"A classifier of {len(classes)} classes" if classes else "A binary classifier"
         asked = f" {'Approved' if self.lineage.parent else 'Asked for'} by {origin.by}" if origin.by else ""
         why = f": {_text(origin.why)}" if origin.why else ""
         return (
-            f"A binary classifier ({self.trainer}) that predicts column `{label['column']}`: {meant}. Trained "
+            f"{kind} ({self.trainer}) that predicts column `{label['column']}`: {meant}. Trained "
             f"{self.lineage.trained_at}{_from(self.lineage)}.{asked}{why}{'.' if asked else ''}"
         )
 
@@ -84,22 +91,32 @@ class Card:
         ]
 
     def _metrics(self) -> list[str]:
-        before = {evaluation.holdout: asdict(evaluation.metrics) for evaluation in self.champion}
-        head = "| Hold-out | Rows | Model | " + " | ".join(_METRICS) + " |"
-        rows = [head, "|---" * (3 + len(_METRICS)) + "|"]
+        several = [e.metrics.classes for e in self.evaluations if isinstance(e.metrics, ClassMetrics)]
+        if not several:
+            return ["\n".join(self._table(_METRICS, _METRICS))]
+        names = several[0]
+        each = self._table([f"recall of {_text(n)}" for n in names], [recall_of(n) for n in names])
+        return ["\n".join(self._table(_AVERAGES, _AVERAGES)), "\n".join(each)]
+
+    def _table(self, heads: Sequence[str], metrics: Sequence[str]) -> list[str]:
+        """One row a hold-out and model."""
+        before = {evaluation.holdout: evaluation.metrics.by_name for evaluation in self.champion}
+        head = "| Hold-out | Rows | Model | " + " | ".join(heads) + " |"
+        rows = [head, "|---" * (3 + len(heads)) + "|"]
         for evaluation in self.evaluations:
             side = f"| {evaluation.holdout} | {evaluation.rows:,} |"
             if evaluation.holdout in before:
                 champion = f"champion, version {self.lineage.parent}"
-                rows.append(f"{side} {champion} | {_numbers(before[evaluation.holdout])} |")
-            rows.append(f"{side} this version | {_numbers(asdict(evaluation.metrics))} |")
-        return ["\n".join(rows)]
+                rows.append(f"{side} {champion} | {_numbers(before[evaluation.holdout], metrics)} |")
+            rows.append(f"{side} this version | {_numbers(evaluation.metrics.by_name, metrics)} |")
+        return rows
 
     def _gate(self) -> list[str]:
+        several = bool(self.lineage.configuration["label"].get("classes"))
         limits = ", ".join(
             f"{k} {v if isinstance(v, str) else f'{v:g}'}"
             for k, v in self.lineage.configuration["gate"].items()
-            if v is not None
+            if v is not None and not (several and k in ("max_fpr", "max_fnr"))
         )
         if self.decision:
             said = f"Recommendation: **{self.decision}**. Limits: {limits}."
@@ -143,8 +160,8 @@ def _from(lineage: Lineage) -> str:
     return "" if lineage.parent is None else f" on the data of version {lineage.parent} and new files"
 
 
-def _numbers(metrics: dict[str, Any]) -> str:
-    return " | ".join("" if metrics[name] is None else f"{metrics[name]:.4f}" for name in _METRICS)
+def _numbers(metrics: Mapping[str, Any], names: Sequence[str]) -> str:
+    return " | ".join("" if metrics[name] is None else f"{metrics[name]:.4f}" for name in names)
 
 
 def _listed(values: Sequence[str]) -> str:

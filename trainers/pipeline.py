@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from detectors.baseline import Baseline
+from detectors.cells import some_names
+from detectors.class_metrics import measured
 from detectors.codes import CodedRows
 from detectors.digest import sha256_file
 from detectors.location import Location, location
-from detectors.performance import evaluate
 from detectors.table import reference_rows
 from detectors.track_record import measure
 from detectors.variation import windows
@@ -34,10 +35,12 @@ from trainers.base import (
     TrainingError,
     TrainOutcome,
     counted_rows,
+    label_word,
     quiet,
 )
 from trainers.dataset import TrainingData, build
 from trainers.judgement import MEASURED, Cell, matrix
+from trainers.labels import known_positions
 from trainers.lineage import Origin
 from trainers.matrix_plot import matrix_files
 from trainers.mixing import ALL, Mix, draw, told
@@ -45,6 +48,7 @@ from trainers.model_card import Card
 from trainers.promotion import breaches, recommend
 from trainers.provenance import lineage_of, lineage_tags
 from trainers.scoring import predicted
+from trainers.tracking import metric_name
 from trainers.version_folder import CARD_FILE, VersionFolder
 
 if TYPE_CHECKING:
@@ -136,13 +140,14 @@ def retrain(
         raise TrainingError(f"no newly labelled file was named: there is nothing new to train {job.model} on")
     owner = f"{champion.model} version {champion.version}"
     _same_sides(champion, spec)
+    known = known_positions(champion, spec)
     current = registry.load(champion)  # first: without the champion there is nothing to compare with
     schema = champion.schema if champion.schema.features else None
     data = build(champion.data, new_files, spec, schema=schema, owner=owner, progress=progress)
     places = draw(mix, data.train_eras, data.train_y)
     estimator = _fit(trainer, data, places, progress)
     progress("measuring the current and the new model on the same hold-outs")
-    before, said_before = _evaluate(current, data, owner)
+    before, said_before = _evaluate(current, data, owner, known)
     after, said_after = _evaluate(estimator, data, f"the new {trainer.name}")
     cells = _matrix(data, said_before, said_after)
     recommendation, reasons = recommend(before, after, gate, matrix=cells)
@@ -158,7 +163,7 @@ def retrain(
     about: dict[str, Any] = {"spec": spec, "gate": gate, "trainer": trainer, "origin": origin, "mix": mix}
     lineage = lineage_of("retrain", data, champion.data, new_files, **about, parent=champion.version)
     drawn = partial(matrix_files, cells=cells, champion=f"v{champion.version}")
-    notes = data.notes + _said(trainer) + _mix_note(mix, data, places)
+    notes = data.notes + _said(trainer) + _mix_note(mix, data, places) + _added(champion, spec)
     remarks = notes + counted_rows(data.duplicates, data.conflicts)
     card = Card(
         job.model, trainer.name, lineage, data.schema, after, before, recommendation, tuple(reasons), remarks
@@ -210,6 +215,15 @@ def _same_sides(champion: ModelVersion, spec: LabelSpec) -> None:
         )
 
 
+def _added(champion: ModelVersion, spec: LabelSpec) -> tuple[str, ...]:
+    """That the champion cannot know what is new."""
+    known = {label_word(name) for name in champion.classes}
+    new = [name for name in spec.classes if label_word(name) not in known]
+    if not new:
+        return ()
+    return (f"version {champion.version} does not know {some_names(new)}: it has every such row wrong",)
+
+
 def _mix_note(mix: Mix, data: TrainingData, places: np.ndarray) -> tuple[str, ...]:
     return () if mix.use == "all" else (told(mix, places, data.train_eras),)
 
@@ -243,14 +257,20 @@ def _said(trainer: Trainer) -> tuple[str, ...]:
 
 
 def _evaluate(
-    estimator: Any, data: TrainingData, who: str
+    estimator: Any, data: TrainingData, who: str, known: np.ndarray | None = None
 ) -> tuple[tuple[Evaluation, ...], dict[str, np.ndarray]]:
-    """Metrics on each hold-out, old first, and what the model says of each of its rows."""
+    """Metrics on each hold-out, old first, and what the model says of each of its rows.
+
+    `known`: where the classes that it knows stand among those of the data, if not in the same places.
+    """
+    classes = len(data.classes) if known is None else len(known)
     evaluations: list[Evaluation] = []
     said: dict[str, np.ndarray] = {}
     for side, (features, labels) in data.holdouts.items():
-        guess, probability = predicted(estimator, features, who)
-        evaluations.append(Evaluation(side, len(labels), evaluate(labels, guess, probability)))
+        guess, probability = predicted(estimator, features, who, classes)
+        guess = guess if known is None else known[guess]
+        metrics = measured(labels, guess, probability, data.classes)
+        evaluations.append(Evaluation(side, len(labels), metrics))
         said[side] = guess
     return tuple(evaluations), said
 
@@ -264,15 +284,15 @@ def _matrix(
     for file in data.files:
         files.setdefault(file.era, []).append(location(file.path).name)
     groups: dict[str, np.ndarray] = {side: own for side, own in data.holdout_groups.items()}  # noqa: C416
-    return matrix(truth, before, after, eras, files, groups or None)
+    return matrix(truth, before, after, eras, files, groups or None, data.classes)
 
 
 def _named(who: str, evaluations: Sequence[Evaluation]) -> dict[str, float]:
     """The metrics under the names they have in MLflow: "old_holdout.challenger.accuracy"."""
     return {
-        f"{evaluation.holdout}_holdout.{who}.{name}": float(value)
+        metric_name(f"{evaluation.holdout}_holdout.{who}.{name}"): float(value)
         for evaluation in evaluations
-        for name, value in asdict(evaluation.metrics).items()
+        for name, value in evaluation.metrics.by_name.items()
         if value is not None
     }
 
@@ -284,9 +304,13 @@ def _of_eras(cells: Sequence[Cell]) -> dict[str, float]:
         side = cell.holdout.replace(" ", "_")
         if cell.holdout.startswith("era"):
             for who, metrics in (("champion", cell.champion), ("challenger", cell.challenger)):
-                values = {name: getattr(metrics, name) for name in MEASURED}
-                found |= {f"{side}_holdout.{who}.{k}": float(v) for k, v in values.items() if v is not None}
-        found |= {f"{side}_holdout.gain.{name}": moved.value for name, moved in cell.differences.items()}
+                values = {name: metrics.value(name) for name in cell.differences or MEASURED}
+                named = {f"{side}_holdout.{who}.{k}": float(v) for k, v in values.items() if v is not None}
+                found |= {metric_name(name): value for name, value in named.items()}
+        found |= {
+            metric_name(f"{side}_holdout.gain.{name}"): moved.value
+            for name, moved in cell.differences.items()
+        }
         found[f"{side}_holdout.p_different"] = cell.p_value()
     return found
 
@@ -357,6 +381,7 @@ def _register(
         schema=data.schema,
         lineage=lineage,
         group=job.spec.group or "",
+        classes=job.spec.classes,
     )
 
 
@@ -384,8 +409,9 @@ def _baseline(job: _Job, data: TrainingData, estimator: Any) -> Baseline:
         list(baseline.features.values()),
         held,
         labels,
-        lambda rows: predicted(estimator, rows, f"the new {job.trainer.name}"),
+        lambda rows: predicted(estimator, rows, f"the new {job.trainer.name}", len(data.classes)),
         periods=data.holdout_periods,
+        classes=data.classes,
     )
     return replace(baseline, record=record, table=_table(baseline, data, held))
 
@@ -412,12 +438,21 @@ def _described(data: TrainingData, job: _Job, places: np.ndarray) -> dict[str, A
         **{f"rows.holdout.era_{era}": int((held == era).sum()) for era in np.unique(held)},
         **({"label.group": spec.group} if spec.group else {}),
         "label.column": spec.column,
-        "label.positive": ", ".join(spec.positive) or "every other value",
-        "label.negative": ", ".join(spec.negative) or "every other value",
+        **_meant(spec),
         "features": len(data.schema.features),
         "rows.train": len(data.train_y),
         "rows.train.new": data.new_rows,
         **{f"rows.{side}_holdout": len(labels) for side, (_, labels) in data.holdouts.items()},
         "rows.duplicates": data.duplicates,
         "rows.conflicts": data.conflicts,
+    }
+
+
+def _meant(spec: LabelSpec) -> dict[str, str]:
+    """What labels mean; of classes their positions are what the model predicts."""
+    if spec.classes:
+        return {"label.classes": ", ".join(spec.classes)}
+    return {
+        f"label.{side}": ", ".join(values) or "every other value"
+        for side, values in (("positive", spec.positive), ("negative", spec.negative))
     }

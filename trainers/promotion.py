@@ -11,18 +11,22 @@ Which number decides a loss:
   blocks in 0, 0.1 and 1.6 % (by the point estimate alone in 20, 13 and 8 %); a loss of 30 points on 30 rows is blocked
   in 93 %, of 10 on 100 in 90 %, of 5 on 300 in 96 %;
 - where the 95 % interval reaches a larger loss than is allowed, that is said and blocks nothing.
+
+Of several classes the recall of each is asked, on the old hold-out as a whole as well, by the rule for a past era: a
+class may have few rows there. The level holds for all classes of a hold-out together (Holm, Scand. J. Statist. 6,
+1979). A class of which the new model finds no row is forgotten where the current one finds nearly all, two at least,
+whatever a test of so few rows says, and where the loss is hardly chance for that class by itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
+from detectors.holm import holm
+from detectors.metrics import ClassMetrics, class_of, recall_of
 from trainers.base import Evaluation, Gate
 from trainers.judgement import Cell, signed
-
-if TYPE_CHECKING:
-    from detectors.metrics import Metrics
 
 _WORDS = {
     "accuracy": "accuracy",
@@ -39,7 +43,9 @@ _LIMITS = (
     ("max_fpr", "fpr", -1),
     ("max_fnr", "fnr", -1),
 )
+_FOR_CLASSES = {"accuracy": "accuracy", "precision": "macro_precision", "recall": "macro_recall"}
 CHANCE = 0.05  # the p above which a difference is not shown
+_KNOWN, _NEARLY_ALL = 2, 0.8  # rows of a class that a model finds, and their share, from which it knows it
 _ROUNDING = 1e-9  # 0.99 - 0.98 is a little more than 0.01
 
 
@@ -65,6 +71,7 @@ def recommend(
     judged = [
         _gain(_on(champion, "new"), _on(challenger, "new"), cells.get("new"), gate),
         *_losses(_on(champion, "old"), _on(challenger, "old"), cells.get("old"), gate),
+        *_lost_classes([cell for cell in matrix if cell.holdout == "old" and cell.classes], gate),
         *_forgotten([cell for cell in matrix if cell.holdout.startswith("era")], gate),
     ]
     broken = breaches(challenger, gate)
@@ -80,8 +87,9 @@ def breaches(evaluations: Sequence[Evaluation], gate: Gate) -> tuple[str, ...]:
     found = []
     for field, metric, better in _LIMITS:
         limit: float | None = getattr(gate, field)
-        if limit is None:
+        if limit is None or (_several(evaluations) and metric in ("fpr", "fnr")):
             continue
+        told_metric = f"macro {metric}" if _several(evaluations) and metric != "accuracy" else _WORDS[metric]
         measured = [
             (side, v) for side in ("new", "old") if (v := _measured(evaluations, side, metric)) is not None
         ]
@@ -89,10 +97,10 @@ def breaches(evaluations: Sequence[Evaluation], gate: Gate) -> tuple[str, ...]:
             if (value - limit) * better < -_ROUNDING:
                 told, asked = _told(value, limit)
                 beyond = f"{'below' if better > 0 else 'above'} the gate's {asked}"
-                found.append(f"{_WORDS[metric]} on the {side} hold-out is {told}, {beyond}")
+                found.append(f"{told_metric} on the {side} hold-out is {told}, {beyond}")
         if not measured:
             found.append(
-                f"{_WORDS[metric]} cannot be measured on any hold-out, so the gate's {limit:.3f} is not shown"
+                f"{told_metric} cannot be measured on any hold-out, so the gate's {limit:.3f} is not shown"
             )
     return tuple(found)
 
@@ -103,9 +111,17 @@ def _measured(evaluations: Sequence[Evaluation], side: str, metric: str) -> floa
     if evaluation is None:
         return None
     counts = evaluation.metrics
+    if isinstance(counts, ClassMetrics):
+        if metric == "precision" and sum(map(bool, counts.support.values())) < 2:
+            return None  # all rows are of one class: 1.0 would mean nothing
+        return counts.value(_FOR_CLASSES[metric])
     if metric == "precision" and not (counts.fp + counts.tn):
         return None  # without negatives there are no false alarms: 1.0 would mean nothing
-    return _value(counts, metric)
+    return counts.value(metric)
+
+
+def _several(evaluations: Sequence[Evaluation]) -> bool:
+    return any(isinstance(evaluation.metrics, ClassMetrics) for evaluation in evaluations)
 
 
 def _gain(
@@ -142,8 +158,8 @@ def _losses(
     if champion is None or challenger is None:
         return [(False, "there is no old hold-out, so what the new model has forgotten cannot be seen")]
     judged = []
-    for metric in ("accuracy", "recall"):
-        before, after = _value(champion.metrics, metric), _value(challenger.metrics, metric)
+    for metric in ("accuracy",) if _several([challenger]) else ("accuracy", "recall"):
+        before, after = champion.metrics.value(metric), challenger.metrics.value(metric)
         if before is None or after is None:
             judged.append(
                 (False, f"{metric} on the old hold-out cannot be measured: it has no rows of that class")
@@ -161,12 +177,20 @@ def _losses(
     return judged
 
 
+def _lost_classes(olds: Sequence[Cell], gate: Gate) -> list[tuple[bool, str]]:
+    """Of several classes the recall of each on the old hold-out as a whole: see the rule at the top."""
+    judged = []
+    for cell in olds:
+        said = _lost_in(cell, [recall_of(name) for name in cell.classes], gate)
+        judged += said or [(True, "recall on the old hold-out: no class lost more than the gate allows")]
+    return judged
+
+
 def _forgotten(eras: Sequence[Cell], gate: Gate) -> list[tuple[bool, str]]:
     """The hold-out of each past era: a loss counts that is more than allowed and hardly chance."""
     judged, fine = [], []
     for cell in eras:
-        found = [_lost(cell, metric, gate) for metric in ("accuracy", "recall") if metric in cell.differences]
-        said = [one for one in found if one is not None]
+        said = _lost_in(cell, _asked(cell), gate)
         judged += said
         if not said:
             fine.append(cell)
@@ -175,26 +199,60 @@ def _forgotten(eras: Sequence[Cell], gate: Gate) -> list[tuple[bool, str]]:
     return judged
 
 
-def _lost(cell: Cell, metric: str, gate: Gate) -> tuple[bool, str] | None:
-    """What is to be said of a metric on a past era that lost more than allowed; None where it did not."""
-    before, after = _value(cell.champion, metric), _value(cell.challenger, metric)
+def _asked(cell: Cell) -> list[str]:
+    """The metrics that must not lose much: accuracy, and recall, or of several classes that of each."""
+    names = ("accuracy", *map(recall_of, cell.classes)) if cell.classes else ("accuracy", "recall")
+    return [name for name in names if name in cell.differences]
+
+
+def _lost_in(cell: Cell, metrics: Sequence[str], gate: Gate) -> list[tuple[bool, str]]:
+    """What is to be said of those of the metrics that lost more than allowed on a hold-out."""
+    shown = _shown_losses(cell, metrics)
+    found = [_lost(cell, metric, gate, hardly_chance=shown[metric]) for metric in metrics]
+    return [one for one in found if one is not None]
+
+
+def _shown_losses(cell: Cell, metrics: Sequence[str]) -> Mapping[str, bool]:
+    """Whether a loss is hardly chance; of single classes at a level for all that occur together."""
+    known = [recall_of(name) for name in cell.classes]
+    together = dict(zip(known, holm([cell.p_loss(metric) for metric in known], CHANCE), strict=True))
+    return {m: together[m] if m in together else cell.p_loss(m) <= CHANCE for m in metrics}
+
+
+def _lost(cell: Cell, metric: str, gate: Gate, *, hardly_chance: bool) -> tuple[bool, str] | None:
+    """What is to be said of a metric that lost more than allowed; None where it did not."""
+    before, after = cell.champion.value(metric), cell.challenger.value(metric)
     if before is None or after is None or before - after <= gate.max_loss_old + _ROUNDING:
         return None
+    where = "the old hold-out" if cell.holdout == "old" else f"the hold-out of {cell.holdout}"
+    told = f'recall of "{name}"' if (name := class_of(metric)) else metric
     more = (
-        f"{metric} on the hold-out of {cell.holdout} {_change(before, after)}: a loss of "
+        f"{told} on {where} {_change(before, after)}: a loss of "
         f"{_points(before - after)}, more than the {_points(gate.max_loss_old)} allowed"
     )
     p = _p(cell.p_loss(metric), cell)
-    if cell.p_loss(metric) <= CHANCE:
+    rows = _rows(cell, metric)
+    known = before >= _NEARLY_ALL or cell.p_loss(metric) <= CHANCE
+    if name and not after and known and round(before * rows) >= _KNOWN:
+        return False, f'{more}: "{name}" is forgotten, none of its {rows:,} rows is found any more ({p})'
+    if hardly_chance:
         return False, f"{more} ({p})"
-    rows = cell.rows if metric == "accuracy" else cell.champion.tp + cell.champion.fn
     return True, f"{more}, but on {rows:,} rows no significant difference ({p})"
+
+
+def _rows(cell: Cell, metric: str) -> int:
+    """How many rows of a hold-out a metric is about."""
+    if metric == "accuracy":
+        return cell.rows
+    found = cell.champion
+    return found.support[class_of(metric)] if isinstance(found, ClassMetrics) else found.tp + found.fn
 
 
 def _far_ends(cells: Sequence[Cell], gate: Gate) -> str:
     """Which of them have too few rows to rule a larger loss out."""
     reaches = []
     for cell in cells:
+        # not of single classes, of which an era may have a handful of rows
         ends = [-moved.low for name, moved in cell.differences.items() if name in ("accuracy", "recall")]
         if max(ends, default=0.0) > gate.max_loss_old + _ROUNDING:
             reaches.append(f"{_points(max(ends))} on the {cell.rows:,} rows of {cell.holdout}")
@@ -247,8 +305,3 @@ def _points(share: float) -> str:
 
 def _on(evaluations: Sequence[Evaluation], side: str) -> Evaluation | None:
     return next((e for e in evaluations if e.holdout == side), None)
-
-
-def _value(metrics: Metrics, name: str) -> float | None:
-    value: float | None = getattr(metrics, name)
-    return value

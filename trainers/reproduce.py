@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from detectors.digest import sha256_file
@@ -159,7 +159,7 @@ def _of_metrics(then: Sequence[Evaluation], now: Sequence[Evaluation]) -> list[D
         return {
             f"{name} on the {evaluation.holdout} hold-out": value
             for evaluation in evaluations
-            for name, value in asdict(evaluation.metrics).items()
+            for name, value in evaluation.metrics.by_name.items()
         }
 
     return _mapped("", flat(then), flat(now))

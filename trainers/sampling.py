@@ -118,7 +118,10 @@ def read_pool(
 
 
 def unsure(chance: np.ndarray) -> np.ndarray:
-    """Large where the model's probability of class 1 is near one half: the standard deviation of such a label."""
+    """Large where the model's probability of class 1 is near one half: the standard deviation of such a label.
+
+    Of several classes it is that of the class it says: the standard deviation of being right.
+    """
     return np.asarray(np.sqrt(np.clip(chance * (1 - chance), 1e-6, None)))
 
 

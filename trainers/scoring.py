@@ -19,7 +19,7 @@ _LOADED = 8  # models kept in memory
 
 
 def champion(version: ModelVersion) -> Champion | None:
-    """The version's model, from the copy beside its baseline; None where it has none.
+    """The version's model, from the copy beside its baseline; None where it has none. It answers as `predicted`.
 
     Raises:
         TrainingError: the copy is gone, changed since training, or cannot be read.
@@ -28,7 +28,7 @@ def champion(version: ModelVersion) -> Champion | None:
         return None
     who = f"version {version.version} of {version.model}"
     estimator = _estimator(version.model_path, version.model_sha256, who, version.trusted)
-    return lambda rows: predicted(estimator, rows, who)
+    return lambda rows: predicted(estimator, rows, who, len(version.classes))
 
 
 def sampled(version: ModelVersion, sample: RowSample) -> tuple[np.ndarray, np.ndarray]:
@@ -56,8 +56,14 @@ def _estimator(path: str, sha256: str, who: str, trusted: tuple[str, ...]) -> An
     return load(Path(path), (*TRUSTED, *trusted))
 
 
-def predicted(estimator: Any, features: Any, who: str) -> tuple[np.ndarray, np.ndarray]:
-    """What a binary classifier says of some rows: label 0 or 1 and probability of class 1, shape (rows,).
+def predicted(estimator: Any, features: Any, who: str, classes: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """What a classifier says of some rows, both of shape (rows,): of two classes label 0 or 1 and probability of 1.
+
+    Of several classes the position of one, and how probable that one is: its confidence.
+
+    Args:
+        classes: how many there are; 0 for 0 and 1. A model that was fitted on rows of some of them alone gives the
+            others no chance.
 
     Raises:
         TrainingError: it raises, or answers in another shape; `who` names it.
@@ -68,9 +74,38 @@ def predicted(estimator: Any, features: Any, who: str) -> tuple[np.ndarray, np.n
     except Exception as error:  # a plug-in's error becomes one clear line; the cause is kept
         raise TrainingError(f"{who} cannot predict: {type(error).__name__}: {error}") from error
     rows = len(features)
+    if classes:
+        return _among(labels, chance, _columns(estimator, classes), who, rows, classes)
     if labels.shape != (rows,) or chance.shape != (rows, 2) or not np.isin(labels, (0, 1)).all():
         raise TrainingError(
             f"{who} predicts arrays of shape {labels.shape} and {chance.shape} for {rows} rows: "
             f"labels 0 and 1 of shape ({rows},) and probabilities of shape ({rows}, 2) are needed"
         )
     return labels, chance[:, 1]
+
+
+def _columns(estimator: Any, classes: int) -> np.ndarray:
+    """Which class each column of `predict_proba` is of."""
+    known = getattr(estimator, "classes_", None)
+    return np.arange(classes) if known is None else np.asarray(known)
+
+
+def _among(
+    labels: np.ndarray, chance: np.ndarray, columns: np.ndarray, who: str, rows: int, classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    if (
+        labels.shape != (rows,)
+        or chance.shape != (rows, len(columns))
+        or not np.isin(columns, np.arange(classes)).all()
+        or not np.isin(labels, columns).all()
+    ):
+        raise TrainingError(
+            f"{who} predicts arrays of shape {labels.shape} and {chance.shape} for {rows} rows: of {classes} classes "
+            f"labels 0 to {classes - 1} of shape ({rows},) and probabilities of shape ({rows}, {classes}) are needed; "
+            "a trainer for two classes cannot be used"
+        )
+    whole = np.zeros((rows, classes))
+    whole[:, columns.astype(np.int64)] = chance
+    said = labels.astype(np.int64)
+    score = whole[np.arange(rows), said]
+    return said, np.minimum(score, 1.0)  # a sum that rounds to a little more

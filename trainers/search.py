@@ -17,6 +17,7 @@ from trainers.folds import folds
 if TYPE_CHECKING:
     import pandas as pd
 
+_OF_TWO, _OF_SEVERAL = "roc_auc", "balanced_accuracy"
 Clock = Callable[[], float]
 Candidate = dict[str, Any]
 
@@ -59,14 +60,15 @@ class Space:
         trials: how many, the configured parameters included; where lists alone are given and all their combinations
             are fewer, those.
         folds: of the stratified cross-validation.
-        metric: a scorer of scikit-learn; more is better.
+        metric: a scorer of scikit-learn; more is better. Of several classes "roc_auc", which tells two apart,
+            becomes "balanced_accuracy", the mean of the recalls.
     """
 
     parameters: Mapping[str, Sequence[Any] | Range]
     budget: float = 600.0
     trials: int = 20
     folds: int = 3
-    metric: str = "roc_auc"
+    metric: str = _OF_TWO
 
     def candidates(self, seed: int) -> list[Candidate]:
         """What is tried, in order: nothing changed first; equal seeds give equal candidates."""
@@ -99,6 +101,7 @@ class Searched:
     clock: Clock = time.monotonic
     notes: tuple[str, ...] = ()
     _best: Trainer = field(init=False)
+    _metric: str = field(init=False, default="")
     _told: dict[str, Any] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -119,6 +122,8 @@ class Searched:
     def fit(self, features: pd.DataFrame, labels: np.ndarray, categorical: tuple[str, ...]) -> Any:
         """The winner, fitted on all rows; see `trainers.base.Trainer.fit`."""
         candidates = self.space.candidates(self.seed)
+        several = self.space.metric == _OF_TWO and len(np.unique(labels)) > 2
+        self._metric = _OF_SEVERAL if several else self.space.metric
         scores = self._measured(candidates, features, labels, categorical)
         # The first of equals: the configured ones, where nothing is better. A metric that cannot be had wins nothing.
         won = int(np.argmax(np.nan_to_num(scores, nan=-np.inf)))
@@ -155,7 +160,7 @@ class Searched:
         """The mean over the folds; None where the time is over before the last one."""
         from sklearn.metrics import get_scorer
 
-        scorer, found = get_scorer(self.space.metric), []
+        scorer, found = get_scorer(self._metric), []
         for inside, outside in folds(features, labels, self.space.folds, self.seed):
             if self.clock() >= deadline:
                 return None
@@ -169,7 +174,7 @@ class Searched:
         return float(np.mean(found))
 
     def _tell(self, candidates: list[Candidate], scores: list[float], won: int) -> None:
-        done, planned, metric = len(scores), len(candidates), self.space.metric
+        done, planned, metric = len(scores), len(candidates), self._metric
         self._told = {
             "search.trials": done, "search.planned": planned, "search.metric": metric,
             "search.folds": self.space.folds,

@@ -25,7 +25,7 @@ from bot.slack.blocks import (
 from bot.slack.text import bullets, clean, count, escape, file_name, listed, name, probability, score, when
 from detectors.findings import JOINT
 from detectors.report import DriftReport, FeatureDrift
-from detectors.track_record import PREDICTION
+from detectors.track_record import PREDICTIONS
 from state.records import OURS, Batch
 
 EMOJI = {"stable": "🟢", "warning": "🟠", "drift": "🔴", "insufficient_data": "⚪", "broken_feed": "🟣"}
@@ -33,7 +33,7 @@ PSI_LEGEND = (
     "PSI (population stability index) says how far a feature has moved from the baseline: "
     "0 is not at all, above 0.2 is a lot."
 )
-NO_FEATURES = frozenset({PREDICTION, *JOINT})  # findings that are about no single feature
+NO_FEATURES = frozenset({*PREDICTIONS, *JOINT})  # findings that are about no single feature
 TOP = 6  # features in a message; all are in Details
 
 

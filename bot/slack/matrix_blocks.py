@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from bot.matrix_text import shares, verdict
+from bot.matrix_text import lost_most, shares, verdict
 from bot.slack.blocks import Message, clip, context, section, table
 from bot.slack.text import clean, count, escape, listed, name
+from detectors.holm import holm
+from detectors.metrics import class_of, recall_of
 from state.records import Retrain
 from trainers.base import RetrainOutcome
 from trainers.judgement import Cell
@@ -24,8 +26,19 @@ def matrix_message(retrain: Retrain, outcome: RetrainOutcome) -> Message:
         if worse
         else f"On no hold-out is version {new} significantly worse than version {old}."
     )
-    rows = [(_head(c), shares(c, "accuracy"), shares(c, "recall"), verdict(c)) for c in cells]
-    block, shown = table(("Hold-out", "Accuracy", "Recall", "Accuracy differs?"), rows)
+    several = any(cell.classes for cell in cells)
+    heads = ("Accuracy", "Macro recall", "Class that lost most") if several else ("Accuracy", "Recall")
+    rows = [
+        (
+            _head(c),
+            shares(c, "accuracy"),
+            shares(c, c.recall),
+            *((clean(lost_most(c)),) if several else ()),
+            verdict(c),
+        )
+        for c in cells
+    ]
+    block, shown = table(("Hold-out", *heads, "Accuracy differs?"), rows)
     notes = [
         f"Each cell: version {old} → version {new}, and the difference in points with its 95 % interval"
         f" (paired bootstrap). The last column is {_test(cells)}."
@@ -41,9 +54,18 @@ def matrix_message(retrain: Retrain, outcome: RetrainOutcome) -> Message:
 
 def _worse(cell: Cell) -> str:
     """Where the new version loses: "era 1", "era 1 (recall)" where accuracy hides it; empty where it does not."""
-    lost = [m for m in ("accuracy", "recall") if m in cell.decided and cell.p_loss(m) <= CHANCE / 2]
+    if cell.classes:
+        each = [recall_of(name) for name in cell.classes]
+        together = holm([cell.p_loss(metric) for metric in each], CHANCE / 2)
+        lost = [metric for metric, real in zip(each, together, strict=True) if real]
+        lost += ["accuracy"] if cell.p_loss() <= CHANCE / 2 else []
+    else:
+        lost = [m for m in ("accuracy", "recall") if m in cell.decided and cell.p_loss(m) <= CHANCE / 2]
     where = escape(title(cell.holdout).lower())
-    return "" if not lost else where if "accuracy" in lost else f"{where} (recall)"
+    if not lost or "accuracy" in lost:
+        return where if lost else ""
+    named = listed([name(class_of(metric), 40) for metric in lost if class_of(metric)], 3)
+    return f"{where} (recall{f' of {named}' if named else ''})"
 
 
 def _test(cells: tuple[Cell, ...]) -> str:

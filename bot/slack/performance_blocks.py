@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from bot.performance_text import batch_line, compared, segment_line, worse_segments
+from bot.performance_text import batch_line, class_lines, compared, segment_line, worse_segments
 from bot.slack import ids
 from bot.slack.blocks import Block, Message, actions, button, clip, context, header, section, table
-from bot.slack.retrain_blocks import RATES
+from bot.slack.retrain_blocks import AVERAGES, RATES
 from bot.slack.text import bullets, clean, count, escape, file_name, link, percent, when
 from state.records import PerformanceRecord
-
-AVERAGES = tuple(
-    (f"{mean}_{rate}", f"{mean.capitalize()} {said}")
-    for mean in ("macro", "weighted")
-    for rate, said in (("precision", "precision"), ("recall", "recall"), ("f1", "F1"))
-)
 
 
 def performance_alert(record: PerformanceRecord, command: str = "/drift") -> Message:
@@ -25,7 +19,7 @@ def performance_alert(record: PerformanceRecord, command: str = "/drift") -> Mes
     if rows := _metrics(record):
         shown = ("Metric", "Value", "95 % interval") if record.intervals else ("Metric", "Value")
         blocks.append(table(shown, [row[: len(shown)] for row in rows], right=(1, 2)[: len(shown) - 1])[0])
-    blocks += _confusion(record)
+    blocks += _confusion(record) or _classes(record)
     if degraded:
         press = button("Choose data and approve a retrain", ids.RETRAIN_OPEN, record.model)
         blocks.append(actions(press))
@@ -91,6 +85,12 @@ def _interval(record: PerformanceRecord, field: str) -> str:
     if field == "roc_auc":
         return f"{interval.low:.3f} to {interval.high:.3f}"
     return f"{100 * interval.low:.1f} to {100 * interval.high:.1f} %"
+
+
+def _classes(record: PerformanceRecord) -> list[Block]:
+    """Of several classes each by itself, the worst first."""
+    lines = [escape(clean(line, 200)) for line in class_lines(record.details.get("classes"))]
+    return [context(bullets([line[:1].upper() + line[1:] for line in lines], 11, 1900))] if lines else []
 
 
 def _confusion(record: PerformanceRecord) -> list[Block]:

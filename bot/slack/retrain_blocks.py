@@ -34,6 +34,8 @@ from bot.slack.text import (
     person,
     when,
 )
+from detectors.metrics import MEANS, ClassMetrics, recall_of
+from detectors.metrics import RATES as RATES_OF_CLASSES
 from state.records import Retrain, Shadow
 from trainers.base import Evaluation, RetrainOutcome
 from trainers.judgement import Expectation
@@ -46,6 +48,11 @@ RATES = (
     ("f1", "F1"),
     ("fpr", "False positive rate"),
     ("fnr", "False negative rate"),
+)
+AVERAGES = tuple(
+    (f"{mean}_{rate}", f"{mean.capitalize()} {said}")
+    for mean in MEANS
+    for rate, said in zip(RATES_OF_CLASSES, ("precision", "recall", "F1"), strict=True)
 )
 HOLDOUTS = {"old": "Old hold-out", "new": "New hold-out"}
 
@@ -125,14 +132,32 @@ def metrics_table(retrain: Retrain, outcome: RetrainOutcome) -> list[Block]:
     """Champion and challenger side by side: one row a metric, one column a hold-out."""
     pairs = list(zip(outcome.champion, outcome.challenger, strict=True))
     heads = [f"{HOLDOUTS[new.holdout]}, {count(new.rows, 'row')}" for _, new in pairs]
-    rows = [(title, *(_rate(before, after, field) for before, after in pairs)) for field, title in RATES]
-    rows.append(("ROC AUC", *(_auc(before, after) for before, after in pairs)))
-    block, _ = table(("Metric", *heads), rows)
+    classes = _classes(outcome)
+    rows = [(title, *(_rate(*pair, field) for pair in pairs)) for field, title in _rates(classes)]
+    if not classes:
+        rows.append(("ROC AUC", *(_auc(before, after) for before, after in pairs)))
+    block, shown = table(("Metric", *heads), rows)
     reading = (
         f"Each cell: version {retrain.champion_version} → version {outcome.version.version},"
-        " and the difference in percentage points (ROC AUC: from 0 to 1)."
+        f" and the difference in percentage points{'' if classes else ' (ROC AUC: from 0 to 1)'}."
     )
+    if shown < len(rows):
+        reading += f" {count(len(rows) - shown, 'more class', 'more classes')} in the MLflow run."
     return [block, context(reading)]
+
+
+def _classes(outcome: RetrainOutcome) -> tuple[str, ...]:
+    """The names where each counts by itself."""
+    found = (evaluation.metrics for evaluation in outcome.challenger)
+    return next((metrics.classes for metrics in found if isinstance(metrics, ClassMetrics)), ())
+
+
+def _rates(classes: Sequence[str]) -> list[tuple[str, str]]:
+    """Which metrics are shown, and what they are called."""
+    if not classes:
+        return list(RATES)
+    each = [(recall_of(name), f"Recall of {clean(name, 40)}") for name in classes]
+    return [RATES[0], *AVERAGES[: len(RATES_OF_CLASSES)], *each]
 
 
 def _rate(before: Evaluation, after: Evaluation, field: str) -> str:
@@ -147,8 +172,7 @@ def _auc(before: Evaluation, after: Evaluation) -> str:
 
 
 def _metric(evaluation: Evaluation, field: str) -> float | None:
-    value = getattr(evaluation.metrics, field)
-    return None if value is None else float(value)
+    return evaluation.metrics.value(field)
 
 
 def _arrow(old: str, new: str, moved: str) -> str:
@@ -157,8 +181,9 @@ def _arrow(old: str, new: str, moved: str) -> str:
 
 def _spoken(outcome: RetrainOutcome) -> list[str]:
     """Recall in words, for notifications: it is the metric that drift hurts first."""
+    field, said = ("macro_recall", "Macro recall") if _classes(outcome) else ("recall", "Recall")
     return [
-        f"Recall on the {HOLDOUTS[new.holdout].lower()}: {_rate(old, new, 'recall')}"
+        f"{said} on the {HOLDOUTS[new.holdout].lower()}: {_rate(old, new, field)}"
         for old, new in zip(outcome.champion, outcome.challenger, strict=True)
     ]
 

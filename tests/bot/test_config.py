@@ -19,6 +19,7 @@ MINIMAL = """
 name = "fraud"
 label = { column = "y", negative = ["0"] }
 """
+CLASSES = MINIMAL.replace('negative = ["0"]', 'classes = ["a", "b", "c"]')
 
 
 def config(tmp_path: Path, text: str) -> Config:
@@ -59,8 +60,11 @@ def test_every_option_that_the_template_comments_out_is_valid_too(tmp_path: Path
     for line in TEMPLATE.splitlines():
         code = line.removeprefix("# ")
         lines.append(code if line.startswith("# ") and ("= " in code or code.startswith("[")) else line)
-    text = "\n".join(line for line in lines if not line.startswith("DriftCatcher"))
-    made = config(tmp_path, text)
+    lines = [line for line in lines if not line.startswith("DriftCatcher")]
+    made = config(tmp_path, "\n".join(line for line in lines if not line.startswith("classes = ")))
+    instead = ("positive = ", "negative = ")  # the one form or the other
+    several = config(tmp_path, "\n".join(line for line in lines if not line.startswith(instead)))
+    assert several.models[0].label.classes == ("a", "b", "c")
     assert made.mlflow.tracking_uri == "http://127.0.0.1:5000"
     assert made.history.roll_up_after == timedelta(days=365)
     assert KS() in made.models[0].load_detectors()
@@ -108,6 +112,12 @@ alpha = 3
     ("[[models]", "is not valid TOML"),
     (MINIMAL.replace('negative = ["0"]', 'positive = ["1"], negative = ["1"]'), "both positive and negative"),
     (MINIMAL + 'ignore = ["y"]', "take it out of ignore"),
+    (CLASSES.replace("classes", 'positive = ["a"], classes'), "name one or the other"),
+    (CLASSES.replace('"b"', '"B", "b "'), "classes: "),
+    (CLASSES.replace(', "b", "c"', ""), "classes: name 2 to 255 classes, not 1"),
+    (CLASSES.replace('["a", "b", "c"]', "[]"), "name the values of at least one class"),
+    (CLASSES.replace('"b"', '"NaN"'), "classes: 'NaN' is what an empty cell is read from"),
+    (CLASSES + "[models.gate]\nmax_fpr = 0.1", "gate.max_fpr: several classes have no such rate: take it out"),
     (MINIMAL + 'schedule = "61 * * * *"', "schedule"),
     (MINIMAL + "shadow_batches = -1", "a whole number from 0 (none) to 1,000 (got -1)"),
     (MINIMAL + "shadow_batches = true", "models[0].shadow_batches: is the number of next batches which a retrained"),
@@ -123,6 +133,12 @@ alpha = 3
 ])  # fmt: skip
 def test_what_cannot_be_meant_is_refused(tmp_path: Path, text: str, said: str) -> None:
     assert said in "\n".join(problems(tmp_path, text))
+
+
+def test_classes_are_named_in_the_order_of_their_positions(tmp_path: Path) -> None:
+    section = config(tmp_path, CLASSES.replace('"b"', "2")).models[0]
+    assert section.label_spec().classes == ("a", "2", "c")
+    assert (section.label_spec().positive, section.label_spec().negative) == ((), ())
 
 
 def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:

@@ -105,5 +105,6 @@ def test_a_limit_that_the_hold_outs_break_too_is_no_loss():
 
 def test_hold_outs_are_taken_together():
     both = Reference.of([counted(10, 1, 2, 3), counted(20, 0, 0, 4)], "x")
-    assert (both.tn, both.fp, both.fn, both.tp, both.rows, both.accuracy) == (30, 1, 2, 7, 40, 37 / 40)
+    assert (both.right, both.rows, both.accuracy) == (37, 40, 37 / 40)
+    assert both.rates == {"precision": (7, 8), "recall": (7, 9), "specificity": (30, 31)}
     assert Reference.of([], "x") is None

@@ -248,3 +248,38 @@ def test_parquet_is_joined_with_csv(tmp_path, file):
     labels = "id,y_true\n" + "".join(f"{i},1\n" for i in ids[::-1])
     got = read_labelled([tmp_path / "p.parquet"], [file("l.csv", labels)], id_column="id")
     assert got.counts == JoinCounts(4, 4)
+
+
+KINDS = Naming("Label", classes=("BENIGN", "DDoS", "PortScan"), every_class=True)
+
+
+def test_of_a_model_of_several_classes_numbers_are_positions_and_its_order_holds(file):
+    got = read_labelled(
+        [file("p.csv", "id,y_pred\na,0\nb,2\nc,1\nd,2\n")],
+        [file("l.csv", "id,Label\na,benign\nb,PortScan\nc,DDoS\nd,Slowloris\n")],
+        id_column="id",
+        naming=KINDS,
+    )
+    assert got.classes == ("BENIGN", "DDoS", "PortScan", "Slowloris"), (
+        "what the model does not know comes last"
+    )
+    assert (got.predicted.tolist(), got.truth.tolist()) == ([0, 2, 1, 2], [0, 2, 1, 3])
+    assert got.notes == ("p.csv: numbers in y_pred are read as positions: 0 is BENIGN and so on",)
+
+
+def test_names_are_as_good_as_positions(file):
+    got = read_labelled([file("p.csv", "y_pred,y_true\nDDOS,ddos\nBenign,PortScan\n")], naming=KINDS)
+    assert (got.predicted.tolist(), got.truth.tolist()) == ([1, 0], [1, 2])
+    assert got.notes == ()
+
+
+def test_a_position_that_no_class_has_is_refused(file):
+    with pytest.raises(DataError, match=r"column y_pred holds 3 in line 3: .* these are 0 to 2 "):
+        read_labelled([file("p.csv", "y_pred,y_true\n1,DDoS\n3,DDoS\n")], naming=KINDS)
+
+
+def test_classes_that_are_called_by_numbers_are_no_positions(file):
+    naming = Naming("Label", classes=("10", "20.0", "0"), every_class=True)
+    got = read_labelled([file("p.csv", "y_pred,y_true\n0,0\n20,10\n10.0,10\n")], naming=naming)
+    assert got.classes == ("10", "20", "0")
+    assert (got.predicted.tolist(), got.truth.tolist()) == ([2, 1, 0], [2, 0, 0])

@@ -10,7 +10,7 @@ from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_sco
 
 from detectors.intervals import clopper_pearson
 from detectors.performance import evaluate
-from detectors.weighted import evaluate_weighted, rate
+from detectors.weighted import evaluate_weighted, evaluate_weighted_classes, rate
 
 labels = st.lists(st.tuples(st.booleans(), st.booleans(), st.floats(1, 50)), min_size=2, max_size=60)
 
@@ -108,3 +108,38 @@ def test_effective_counts_have_the_rates_of_the_batch_and_no_more_rows_than_were
     assert counts.rows == counts.tp + counts.fp + counts.fn + counts.tn <= 501
     assert (counts.tp + counts.tn) / counts.rows == pytest.approx(found.metrics.accuracy, abs=0.01)
     assert counts.rows < 450  # unequal weights tell less
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.floats(1, 50)), min_size=2, max_size=60))
+def test_of_several_classes_rates_are_those_of_repeated_rows_too(rows) -> None:
+    truth, said = (np.array([row[i] for row in rows]) for i in (0, 1))
+    weight = np.array([row[2] for row in rows])
+    found = evaluate_weighted_classes(truth, said, ("a", "b", "c"), weight)
+    m = found.metrics
+    assert m.accuracy == pytest.approx(np.average(truth == said, weights=weight))
+    known = {"labels": [0, 1, 2], "sample_weight": weight, "zero_division": np.nan}
+    recalls = recall_score(truth, said, average=None, **known)
+    for name, theirs in zip("abc", recalls, strict=True):
+        assert np.isnan(theirs) if m.recall[name] is None else m.recall[name] == pytest.approx(theirs)
+    assert m.macro_recall == pytest.approx(np.nanmean(recalls))
+    precisions = precision_score(truth, said, average=None, **known)[np.unique(truth)]
+    if np.isnan(precisions).all():
+        assert m.macro_precision is None
+    else:
+        assert m.macro_precision == pytest.approx(np.nanmean(precisions))
+    assert (m.rows, sum(m.support.values())) == (len(rows), len(rows))
+    assert set(found.intervals) == {"accuracy"}
+    assert found.effective.rows == sum(found.effective.support.values()) <= len(rows) + 4
+
+
+def test_a_model_of_two_classes_by_name_has_the_accuracy_and_interval_of_two() -> None:
+    random = np.random.default_rng(0)
+    truth, weight = random.integers(0, 2, 300), random.uniform(1, 9, 300)
+    said = np.where(random.random(300) < 0.9, truth, 1 - truth)
+    two = evaluate_weighted(truth, said, None, weight)
+    named = evaluate_weighted_classes(truth, said, ("no", "yes"), weight)
+    assert named.metrics.accuracy == two.metrics.accuracy
+    assert named.intervals["accuracy"] == two.intervals["accuracy"]
+    assert named.metrics.recall["yes"] == two.metrics.recall
+    assert named.unweighted == two.unweighted
+    assert named.effective.right == two.effective.right

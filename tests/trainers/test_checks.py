@@ -117,6 +117,18 @@ class Unstorable(Plain):
         return make_pipeline(FunctionTransformer(lambda table: table), inner).fit(features, labels)
 
 
+class Binary(Plain):
+    def fit(self, features, labels, categorical):
+        if len(np.unique(labels)) > 2:
+            raise ValueError("two only")
+        return super().fit(features, labels, categorical)
+
+
+class Folded(Plain):
+    def fit(self, features, labels, categorical):
+        return super().fit(features, (labels > 0).astype(int), categorical)
+
+
 def test_a_third_partys_trainer_passes():
     check_trainer(Plain())
 
@@ -145,6 +157,17 @@ def test_a_third_partys_trainer_passes():
 def test_a_broken_promise_is_named(trainer, promise):
     with pytest.raises(AssertionError, match=f"broken promise: {promise}"):
         check_trainer(trainer)
+
+
+def test_a_trainer_of_several_classes_passes_and_one_of_two_says_what_it_cannot():
+    check_trainer(Plain(), classes=3)
+    check_trainer(Binary())
+    with pytest.raises(
+        AssertionError, match=r"broken promise: fit works on .* and 3 classes: ValueError\('two only"
+    ):
+        check_trainer(Binary(), classes=3)
+    with pytest.raises(AssertionError, match=r"broken promise: predict_proba gives shape \(300, 3\)"):
+        check_trainer(Folded(), classes=3)
 
 
 def test_types_that_somebody_vouches_for_may_be_stored():

@@ -28,7 +28,7 @@ def test_copies_and_contradictions_are_named_by_file_and_row(flows: Any, csv: An
     data = build([csv(old, "old.csv")], [csv(new, "new.csv")], spec)
     assert [str(found) for found in data.ledger] == [
         "new.csv: 4 rows are in old.csv already and were dropped (rows 101 and 8, 102 and 3, 103 and 9, …)",
-        "new.csv: 2 rows have the same features as a row in old.csv with the other label (rows 105 and 5, 106 and 10)",
+        "new.csv: 2 rows have the same features as a row in old.csv with another label (rows 105 and 5, 106 and 10)",
     ]
     assert (data.duplicates, data.conflicts) == (4, 2)
 

@@ -210,7 +210,7 @@ def test_repeated_and_contradictory_rows_of_a_first_training_are_said(flows, csv
     files = [csv(frame, "a.csv"), csv(more, "b.csv")]
     outcome = train("flows", files, [], spec, FAST, registry, home, gate=Gate())
     assert "7 rows were in an earlier file already and were dropped" in outcome.notes
-    assert "8 rows have the same features as a row with the other label" in outcome.notes
+    assert "8 rows have the same features as a row with another label" in outcome.notes
 
 
 def test_a_retrain_learns_the_new_and_keeps_the_old(first, scans, spec, registry, home):

@@ -1,0 +1,195 @@
+"""Two models on several classes: two by name give what two classes always gave; Holm; a class that was forgotten."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import bootstrap
+from sklearn.metrics import accuracy_score, recall_score
+
+from detectors.class_metrics import evaluate_classes
+from detectors.holm import holm
+from trainers.base import Evaluation, Gate
+from trainers.judgement import compare, mcnemar
+from trainers.promotion import breaches, recommend
+
+NAMES = ("BENIGN", "DDoS", "PortScan")
+GATE = Gate()
+ROWS = st.lists(st.tuples(*[st.integers(0, 1)] * 3, st.integers(0, 4)), min_size=1, max_size=40)
+
+
+@given(ROWS, st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_two_classes_by_name_are_judged_as_two_classes_always_were(rows, grouped: bool) -> None:
+    truth, before, after, group = np.array(rows).T
+    groups = group if grouped else None
+    binary = compare("new", truth, before, after, groups=groups)
+    named = compare("new", truth, before, after, groups=groups, classes=("no", "yes"))
+    assert named.decided["accuracy"] == binary.decided["accuracy"]
+    assert named.differences["accuracy"] == binary.differences["accuracy"]
+    assert ("recall/yes" in named.differences) == ("recall" in binary.differences)
+    if "recall" in binary.differences:
+        assert named.differences["recall/yes"] == binary.differences["recall"]
+        assert named.decided["recall/yes"] == binary.decided["recall"]
+    if "fpr" in binary.differences:
+        no, fpr = named.differences["recall/no"], binary.differences["fpr"]
+        assert (no.value, no.low, no.high) == pytest.approx((-fpr.value, -fpr.high, -fpr.low), abs=1e-12)
+    for metric, other in (("accuracy", "accuracy"), ("recall/yes", "recall")):
+        assert named.p_value(metric) == binary.p_value(other)
+        assert named.p_loss(metric) == binary.p_loss(other)
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 2)] * 3), min_size=1, max_size=40))
+@settings(max_examples=60, deadline=None)
+def test_differences_and_counts_are_those_of_the_rows(rows) -> None:
+    truth, before, after = np.array(rows).T
+    cell = compare("new", truth, before, after, classes=NAMES)
+    there = [name for place, name in enumerate(NAMES) if (truth == place).any()]
+    assert cell.classes == tuple(there)
+    assert set(cell.differences) == {"accuracy", "macro_recall", *(f"recall/{name}" for name in there)}
+    places = np.unique(truth)
+    for said, found in ((before, cell.champion), (after, cell.challenger)):
+        assert found.accuracy == pytest.approx(accuracy_score(truth, said))
+        assert found.macro_recall == pytest.approx(recall_score(truth, said, labels=places, average="macro"))
+    for name, moved in cell.differences.items():
+        assert -1 <= moved.low <= moved.value <= moved.high <= 1
+        assert moved.value == pytest.approx(cell.challenger.value(name) - cell.champion.value(name))
+    for name in there:
+        mine = truth == NAMES.index(name)
+        gained = int(((after == truth) & (before != truth) & mine).sum())
+        lost = int(((after != truth) & (before == truth) & mine).sum())
+        assert cell.decided[f"recall/{name}"] == (gained, lost)
+        assert cell.p_value(f"recall/{name}") == pytest.approx(mcnemar(gained, lost))
+    fell = {name: cell.differences[f"recall/{name}"].value for name in there}
+    assert (cell.lost_most == "") == (min(fell.values()) >= 0)
+    if cell.lost_most:
+        assert fell[cell.lost_most] == min(fell.values())
+
+
+def models(rows: int, seed: int = 0, kinds: int = 3):
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, kinds, rows)
+    wrong = (truth + rng.integers(1, kinds, rows)) % kinds
+    return truth, *(np.where(rng.random(rows) < right, truth, wrong) for right in (0.9, 0.93))
+
+
+def test_the_interval_of_the_mean_recall_is_that_of_resampled_rows() -> None:
+    truth, before, after = models(1500)
+    moved = compare("new", truth, before, after, classes=NAMES).differences["macro_recall"]
+
+    def gain(places: np.ndarray) -> float:
+        rows = places.astype(int)
+        one, other = (recall_score(truth[rows], said[rows], average="macro") for said in (before, after))
+        return other - one
+
+    expected = bootstrap(
+        (np.arange(1500),), gain, method="percentile", n_resamples=400, vectorized=False,
+        rng=np.random.default_rng(1),
+    ).confidence_interval  # fmt: skip
+    assert moved.low == pytest.approx(expected.low, abs=0.005)
+    assert moved.high == pytest.approx(expected.high, abs=0.005)
+
+
+def test_holm_is_the_step_down() -> None:
+    assert holm([0.04, 0.01, 0.03], 0.05) == [False, True, False], (
+        "0.03 * 2 is too much, so 0.04 is not asked"
+    )
+    assert holm([0.04, 0.01, 0.024], 0.05) == [True, True, True]
+    assert holm([], 0.05) == []
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=10))
+def test_holm_is_between_bonferroni_and_no_correction(p: list[float]) -> None:
+    found = np.array(holm(p, 0.05))
+    assert (found >= (np.array(p) * len(p) <= 0.05)).all()
+    assert (found <= (np.array(p) <= 0.05)).all()
+
+
+# --- the gate ---
+
+
+def judged(old, new, gate: Gate = GATE, classes=NAMES):
+    """Recommendation and reasons, from (truth, champion, challenger) of both hold-outs."""
+    before, after, cells = [], [], []
+    for side, (truth, one, other) in (("old", old), ("new", new)):
+        before.append(Evaluation(side, len(truth), evaluate_classes(truth, one, classes)))
+        after.append(Evaluation(side, len(truth), evaluate_classes(truth, other, classes)))
+        cells.append(compare(side, truth, one, other, classes=classes))
+    return recommend(before, after, gate, matrix=cells)
+
+
+def gained(rows: int = 60):
+    """A new hold-out on which the challenger alone knows PortScan."""
+    truth = np.repeat([0, 2], rows)
+    return truth, np.zeros(2 * rows, dtype=int), truth
+
+
+def turned(truth: np.ndarray, kind: int, rows: int) -> np.ndarray:
+    """The truth, but so many rows of a class are said to be BENIGN."""
+    said = truth.copy()
+    said[np.flatnonzero(truth == kind)[:rows]] = 0
+    return said
+
+
+def test_a_class_that_lost_beyond_chance_blocks_although_accuracy_hardly_moved() -> None:
+    truth = np.repeat([0, 1], [5000, 30])
+    advice, reasons = judged((truth, truth, turned(truth, 1, 12)), gained())
+    assert advice == "keep"
+    assert reasons[0].startswith(
+        'recall of "DDoS" on the old hold-out 1.000 → 0.600: a loss of 40 points, more than the 1 point allowed (p = '
+    )
+    assert not any("BENIGN" in reason for reason in reasons)
+
+
+def test_a_few_rows_of_a_class_lost_by_chance_are_said_and_block_nothing() -> None:
+    truth = np.repeat([0, 1], [5000, 30])
+    advice, reasons = judged((truth, truth, turned(truth, 1, 3)), gained())
+    assert advice == "promote"
+    (said,) = [reason for reason in reasons if "DDoS" in reason]
+    assert "but on 30 rows no significant difference" in said
+
+
+@pytest.mark.parametrize(("rows", "advice"), [(1, "promote"), (2, "keep"), (4, "keep")])
+def test_a_class_of_which_nothing_is_found_any_more_is_forgotten(rows: int, advice: str) -> None:
+    truth = np.repeat([0, 1], [1000, rows])
+    found, reasons = judged((truth, truth, np.zeros_like(truth)), gained(), Gate(min_recall=None))
+    assert found == advice
+    assert any('"DDoS" is forgotten, none of its' in reason for reason in reasons) == (advice == "keep")
+
+
+def test_a_weak_class_of_a_few_rows_may_be_missed_by_chance() -> None:
+    truth = np.repeat([0, 1], [1000, 4])
+    weak = turned(truth, 1, 2)
+    advice, reasons = judged((truth, weak, np.zeros_like(truth)), gained(), Gate(min_recall=None))
+    assert advice == "promote"
+    assert any("but on 4 rows no significant difference" in reason for reason in reasons)
+    more = np.repeat([0, 1], [1000, 10])
+    advice, reasons = judged((more, turned(more, 1, 4), np.zeros_like(more)), gained(), Gate(min_recall=None))
+    assert (advice, '"DDoS" is forgotten' in reasons[0]) == ("keep", True), "6 rows lost, none won"
+
+
+def test_the_level_holds_for_all_classes_together() -> None:
+    names = tuple(f"kind {n}" for n in range(10))
+    truth = np.repeat(np.arange(10), 40)
+    lost = turned(truth, 3, 6)  # p = 1/64 alone, above 0.05/10
+    advice, _ = judged((truth, truth, lost), gained(), Gate(max_loss_old=0.05), names)
+    assert advice == "promote"
+    advice, reasons = judged((truth, truth, turned(truth, 3, 9)), gained(), Gate(max_loss_old=0.05), names)
+    assert (advice, reasons[0][:20]) == ("keep", 'recall of "kind 3" o')
+
+
+def test_limits_are_held_against_means_over_the_classes_that_occur() -> None:
+    truth = np.repeat([0, 1], [90, 10])
+    said = turned(truth, 1, 6)
+    said[0] = 2  # one row of a class that is not there
+    found = breaches([Evaluation("new", 100, evaluate_classes(truth, said, NAMES))], Gate())
+    assert found == ("macro recall on the new hold-out is 0.694, below the gate's 0.850",)
+    strict = breaches(
+        [Evaluation("new", 100, evaluate_classes(truth, said, NAMES))], Gate(min_precision=0.99)
+    )
+    assert strict[0].startswith("macro precision on the new hold-out is 0.968")
+    one = np.zeros(50, dtype=int)
+    alone = breaches([Evaluation("new", 50, evaluate_classes(one, one, NAMES))], Gate())
+    assert alone == ("macro precision cannot be measured on any hold-out, so the gate's 0.850 is not shown",)
