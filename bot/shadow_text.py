@@ -14,6 +14,7 @@ from detectors.disagreement import Disagreement
 from state.records import ByLabels, Shadow
 
 HONEST = "To differ is neither better nor worse: only labels show which version is right."
+TURNS = 3  # pairs of classes that are named
 SHOWN = 20  # batches of the table a person reads; --json has all
 
 
@@ -50,12 +51,28 @@ def ways(shadow: Shadow, found: Disagreement) -> str:
     """Which way they differ, the larger side first; empty where they do not."""
     if not found.differing:
         return ""
-    sides = [(found.only_challenger, shadow.challenger), (found.only_champion, shadow.champion)]
+    if found.several:
+        return _turns(shadow, found)
+    only = found.positive(champion=False, challenger=True), found.positive(champion=True, challenger=False)
+    sides = [(only[0], shadow.challenger), (only[1], shadow.champion)]
     (most, first), (fewest, second) = sorted(sides, key=lambda side: -side[0])
     return (
         f"{share(most, found.rows)} only version {first} calls positive, "
         f"{share(fewest, found.rows)} only version {second}"
     )
+
+
+def _turns(shadow: Shadow, found: Disagreement) -> str:
+    """Which class becomes which, the most frequent ones."""
+    first, *more = found.turned[:TURNS]
+    said = [
+        f"{share(first.rows, found.rows)} are {first.champion} to version {shadow.champion} and {first.challenger} to "
+        f"version {shadow.challenger}"
+    ]
+    said += [f"{share(one.rows, found.rows)} {one.champion} and {one.challenger}" for one in more]
+    if rest := sum(one.rows for one in found.turned[TURNS:]):
+        said.append(f"{share(rest, found.rows)} otherwise")
+    return ", ".join(said)
 
 
 def surely(found: Disagreement) -> str:
@@ -79,10 +96,13 @@ def where(found: Disagreement, named: str = "") -> str:
 
 def levels(shadow: Shadow, found: Disagreement) -> str:
     """What each calls positive altogether, and its mean probability."""
-    ours, theirs = found.only_champion + found.both, found.only_challenger + found.both
+    means = f"{found.champion_mean:.3f} and {found.challenger_mean:.3f}"
+    if found.several:
+        return f"mean confidence: version {shadow.champion} and {shadow.challenger} {means}"
+    ours, theirs = found.positive(champion=True), found.positive(challenger=True)
     return (
         f"positive in all: version {shadow.champion} {share(ours, found.rows)}, version {shadow.challenger} "
-        f"{share(theirs, found.rows)}; mean probability {found.champion_mean:.3f} and {found.challenger_mean:.3f}"
+        f"{share(theirs, found.rows)}; mean probability {means}"
     )
 
 
@@ -96,7 +116,7 @@ def troubles(shadow: Shadow) -> list[str]:
 
 def labels_line(champion: int, challenger: int, labels: ByLabels) -> str:
     """Who was right, by the labels, on rows where the two differ."""
-    differing = labels.champion + labels.challenger
+    differing = labels.champion + labels.challenger + labels.neither
     if not differing:
         return f"on none of {labels.rows:,} labelled rows do versions {champion} and {challenger} differ"
     from trainers.judgement import mcnemar  # late: brings SciPy
@@ -107,7 +127,9 @@ def labels_line(champion: int, challenger: int, labels: ByLabels) -> str:
     (most, first), (fewest, second) = sorted(sides, key=lambda side: -side[0])
     return (
         f"versions {champion} and {challenger} differ on {differing:,} of {labels.rows:,} labelled rows: "
-        f"version {first} is right on {most:,}, version {second} on {fewest:,} (McNemar's exact test, {shown})"
+        f"version {first} is right on {most:,}, version {second} on {fewest:,}"
+        + (f", neither on {labels.neither:,}" if labels.neither else "")
+        + f" (McNemar's exact test, {shown})"
     )
 
 

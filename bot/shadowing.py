@@ -14,7 +14,7 @@ from bot.shadow_text import tag_text
 from detectors.disagreement import Disagreement, disagreement
 from state.records import Batch, ByLabels, Sample, Shadow, Trained
 from state.store import Store
-from trainers.base import ModelVersion, TrainingError
+from trainers.base import LabelSpec, ModelVersion, TrainingError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,6 +41,7 @@ def score_beside(
 ) -> Beside:
     """Let both versions score the sampled rows of a batch; whatever goes wrong is told and stops nothing."""
     from detectors.codes import coded
+    from trainers.labels import positions
 
     sample = profile.sample
     try:
@@ -48,9 +49,12 @@ def score_beside(
             raise TrainingError("no rows of the batch were kept")
         challenger = store.version(shadow.model, shadow.challenger)
         ours, theirs = (_asked(version.record, sample) for version in (champion, challenger))
+        classes = challenger.record.classes
+        if classes:  # of the two, the challenger may know more
+            ours = positions(champion.record.classes, classes)[ours[0]], ours[1]
         parts = list(baseline.features.values())
         rows = coded(parts, sample.column, sample.rows)
-        return Beside(shadow, disagreement(ours, theirs, parts, rows))
+        return Beside(shadow, disagreement(ours, theirs, parts, rows, classes))
     except Exception as error:  # noqa: BLE001  a model of a third party's parts may raise anything
         log.warning("not scored beside version %s: %s", shadow.champion, _reason(error))
         return Beside(shadow, trouble=_reason(error))
@@ -84,11 +88,11 @@ def keep_beside(store: Store, batch: Batch, beside: Beside, now: datetime) -> di
     found, name = beside.found, f"shadow/v{shadow.challenger}"
     if found is None:
         return {}
-    return {
-        f"{name}.differs": found.share,
-        f"{name}.only_challenger": found.only_challenger / found.rows,
-        f"{name}.only_champion": found.only_champion / found.rows,
-    }
+    told = {f"{name}.differs": found.share}
+    if not found.several:
+        told[f"{name}.only_challenger"] = found.positive(champion=False, challenger=True) / found.rows
+        told[f"{name}.only_champion"] = found.positive(champion=True, challenger=False) / found.rows
+    return told
 
 
 def _complete(store: Store, shadow: Shadow, now: datetime) -> bool:
@@ -134,15 +138,17 @@ class Settled:
     trouble: str = ""
 
 
-def settle(store: Store, sample: Sample, rows: LabelledPredictions) -> Settled | None:
+def settle(store: Store, sample: Sample, rows: LabelledPredictions, spec: LabelSpec) -> Settled | None:
     """Let the challenger predict a labelled sample of a batch that it has scored in a shadow period.
 
     Args:
         sample: what was given out;  rows: as the version it was drawn for has predicted them.
+        spec: what their labels are.
 
     Returns:
         None where the batch was in no such period of that version.
     """
+    from trainers.labels import known_positions
     from trainers.schema import typed_features
     from trainers.scoring import champion
 
@@ -156,11 +162,17 @@ def settle(store: Store, sample: Sample, rows: LabelledPredictions) -> Settled |
         if scoring is None:
             raise TrainingError(f"version {challenger.version} has no model file")
         theirs, _ = scoring(typed_features(rows.columns, challenger.schema, "the sample", []))
+        known = known_positions(challenger, spec)
     except Exception as error:  # noqa: BLE001  as above
         return Settled(shadow, trouble=_reason(error))
-    differ = rows.predicted != theirs
-    right = int((theirs[differ] == rows.truth[differ]).sum())
-    return Settled(shadow, ByLabels(len(rows.truth), int(differ.sum()) - right, right))
+    theirs = theirs if known is None else known[theirs]
+    ours_right, theirs_right, differ = (
+        rows.predicted == rows.truth,
+        theirs == rows.truth,
+        rows.predicted != theirs,
+    )
+    counts = (ours_right & ~theirs_right, theirs_right & ~ours_right, differ & ~ours_right & ~theirs_right)
+    return Settled(shadow, ByLabels(len(rows.truth), *(int(rows_of.sum()) for rows_of in counts)))
 
 
 def keep_settled(store: Store, sample: Sample, settled: Settled, evaluation: int, now: datetime) -> None:

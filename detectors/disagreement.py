@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ if TYPE_CHECKING:  # at run time late: a status reads what is stored, and loads 
     from detectors.profile import FeatureProfile
 
 ALPHA = 0.01
+TWO = ("negative", "positive")
 _MOST = 0.5  # of the rows that differ are in a place that is named
 _LARGEST = 0.6  # of all rows: more is no place
 _LIFT = 1.5  # times as many of what differs as of all rows
@@ -35,35 +37,58 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """On so many rows the champion says one class and the challenger another, or the same."""
+
+    champion: str
+    challenger: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class Disagreement:
-    """Champion and challenger on the same rows: the 2 × 2 table of what they call positive.
+    """Champion and challenger on the same rows.
 
     Attributes:
-        neither / only_champion / only_challenger / both: rows that are called positive by whom.
-        champion_mean / challenger_mean: mean probability of class 1.
+        said: how often each pair of classes was said, most often first; two classes are "negative" and "positive".
+        champion_mean / challenger_mean: mean probability of class 1, or of several classes of the one that was said.
         places: where they differ, if most of it is in one segment; the most concentrated first.
+        several: whether the classes have names of their own.
     """
 
-    neither: int
-    only_champion: int
-    only_challenger: int
-    both: int
+    said: tuple[Said, ...]
     champion_mean: float
     challenger_mean: float
     places: tuple[Place, ...] = ()
+    several: bool = False
 
     @property
     def rows(self) -> int:
-        return self.neither + self.only_champion + self.only_challenger + self.both
+        return sum(one.rows for one in self.said)
+
+    @property
+    def turned(self) -> tuple[Said, ...]:
+        """Those that are not the same class, most often first."""
+        return tuple(one for one in self.said if one.champion != one.challenger)
 
     @property
     def differing(self) -> int:
-        return self.only_champion + self.only_challenger
+        return sum(one.rows for one in self.turned)
 
     @property
     def share(self) -> float:
         """Of the rows on which they differ; 0 of none."""
         return self.differing / self.rows if self.rows else 0.0
+
+    def positive(self, *, champion: bool | None = None, challenger: bool | None = None) -> int:
+        """Rows of two classes by who calls them positive; None: whether or not."""
+
+        def fits(said: str, asked: bool | None) -> bool:
+            return asked is None or (said == TWO[1]) == asked
+
+        return sum(
+            one.rows for one in self.said if fits(one.champion, champion) and fits(one.challenger, challenger)
+        )
 
     @property
     def interval(self) -> Interval | None:
@@ -78,26 +103,32 @@ def disagreement(
     challenger: tuple[np.ndarray, np.ndarray],
     parts: Sequence[FeatureProfile],
     rows: CodedRows,
+    classes: Sequence[str] = (),
 ) -> Disagreement:
     """Compare what two versions say of the same rows.
 
     Args:
-        champion / challenger: label (0 or 1) and probability of class 1, each of shape (rows,).
+        champion / challenger: label (0 or 1) and probability of class 1, each of shape (rows,); of several classes
+            position in `classes` and probability of that one.
         parts: reference profiles of the features, in the order of the columns of `rows`.
         rows: the rows, coded by them.
+        classes: names, where there are several.
     """
     import numpy as np
 
     (ours, our_chance), (theirs, their_chance) = champion, challenger
-    table = np.bincount(ours.astype(int) + 2 * theirs.astype(int), minlength=4).tolist()
+    names = tuple(classes) or TWO
+    counts = np.bincount(ours.astype(int) * len(names) + theirs.astype(int), minlength=len(names) ** 2)
+    said = [
+        Said(names[place // len(names)], names[place % len(names)], int(counts[place]))
+        for place in np.flatnonzero(counts)
+    ]
     return Disagreement(
-        neither=table[0],
-        only_champion=table[1],
-        only_challenger=table[2],
-        both=table[3],
+        _sorted(said),
         champion_mean=float(our_chance.mean()),
         challenger_mean=float(their_chance.mean()),
         places=_places(parts, rows, np.asarray(ours != theirs)),
+        several=bool(classes),
     )
 
 
@@ -112,15 +143,20 @@ def together(found: Iterable[Disagreement]) -> Disagreement | None:
         known = sums.get(place.name, (0, 0))
         sums[place.name] = (known[0] + place.rows, known[1] + place.differing)
     differing = sum(one.differing for one in each)
+    said = Counter[tuple[str, str]]()
+    for one in each:
+        said.update({(pair.champion, pair.challenger): pair.rows for pair in one.said})
     return Disagreement(
-        neither=sum(one.neither for one in each),
-        only_champion=sum(one.only_champion for one in each),
-        only_challenger=sum(one.only_challenger for one in each),
-        both=sum(one.both for one in each),
+        _sorted([Said(*names, count) for names, count in said.items()]),
         champion_mean=sum(one.champion_mean * one.rows for one in each) / rows,
         challenger_mean=sum(one.challenger_mean * one.rows for one in each) / rows,
         places=_most_of([Place(name, *counts) for name, counts in sums.items()], rows, differing),
+        several=each[0].several,
     )
+
+
+def _sorted(said: Iterable[Said]) -> tuple[Said, ...]:
+    return tuple(sorted(said, key=lambda one: (-one.rows, one.champion, one.challenger)))
 
 
 def _places(parts: Sequence[FeatureProfile], rows: CodedRows, differ: np.ndarray) -> tuple[Place, ...]:

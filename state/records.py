@@ -182,15 +182,17 @@ class Retrain:
 
 @dataclass(frozen=True, slots=True)
 class ByLabels:
-    """Who was right on labelled rows of a batch: of two versions that differ on a row, exactly one is.
+    """Who was right on labelled rows of a batch.
 
     Attributes:
         rows: that have a label;  champion / challenger: on how many of them only this one is right.
+        neither: on how many the two differ and neither is right, which takes more than two classes.
     """
 
     rows: int
     champion: int
     challenger: int
+    neither: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +250,7 @@ class Shadow:
             sum(one.rows for one in known),
             sum(one.champion for one in known),
             sum(one.challenger for one in known),
+            sum(one.neither for one in known),
         )
 
     @property

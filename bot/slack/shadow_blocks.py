@@ -53,7 +53,8 @@ def shadow_complete(shadow: Shadow) -> Message:
 def _message(head: str, shadow: Shadow, more: list[Block]) -> Message:
     lines, found = [], shadow.found
     if found is not None:
-        lines = [line for line in (words.agreement(shadow, found), words.ways(shadow, found)) if line]
+        told = (words.agreement(shadow, found), words.ways(shadow, found))
+        lines = [escape(clean(line, 400)) for line in told if line]
         if found.places:
             lines.append(_capital(words.where(found, name(found.places[0].name, 80))))
     if shadow.labels is not None:

@@ -22,9 +22,9 @@ from bot.bootstrap import Application
 from bot.config import FILE_NAME
 from bot.slack.rendering import Renderer
 from bot.text_report import status_text
-from detectors.disagreement import Disagreement
 from state.records import Batch, ByLabels, Retrain, Shadow
 from tests.bot.test_scoring import CONFIGURATION, loans
+from tests.versions_beside import of_two
 from trainers import scoring
 from trainers.base import DataFile, Gate, LabelSpec, ModelVersion, RetrainOutcome
 from trainers.mlflow_registry import MlflowRegistry
@@ -132,9 +132,9 @@ def test_the_next_batches_are_scored_by_both_until_the_period_is_complete(projec
     shadow = project.shadow()
     for one, frame in zip(shadow.batches, frames, strict=False):
         ours, theirs = both(project, frame)
-        table = [one.found.neither, one.found.only_champion, one.found.only_challenger, one.found.both]
-        assert table == np.bincount(ours + 2 * theirs, minlength=4).tolist()
-    assert shadow.found.only_challenger > 200
+        table = [[one.found.positive(champion=a, challenger=b) for b in (False, True)] for a in (False, True)]
+        assert table == np.bincount(2 * ours + theirs, minlength=4).reshape(2, 2).tolist()
+    assert shadow.found.positive(champion=False, challenger=True) > 200
     assert shadow.found.places[0].name == 'region = "west"'
     line = status_text(status.read(project.model, project.store, datetime.now(UTC)))
     assert "  shadow: version 2 beside version 1, 2 of 3 batches, " in line
@@ -340,10 +340,10 @@ def test_the_words_never_hide_a_difference(make_shadow: Callable[..., Any]) -> N
         "0 %", "under 0.1 %", "under 0.1 %", "0.1 %", "1.2 %", "over 99.9 %", "100 %",
     ]  # fmt: skip
     shadow = make_shadow()
-    one = Disagreement(9000, 1, 0, 999, 0.1, 0.1)
+    one = of_two(9000, 1, 0, 999, 0.1, 0.1)
     assert agreement(shadow, one) == "Versions 1 and 2 say the same on over 99.9 % of 10,000 rows"
     assert ways(shadow, one) == "under 0.1 % only version 1 calls positive, 0 % only version 2"
-    alike = Disagreement(9000, 0, 0, 1000, 0.1, 0.1)
+    alike = of_two(9000, 0, 0, 1000, 0.1, 0.1)
     assert (ways(shadow, alike), surely(alike)) == ("", "95 % interval of what differs: 0 to 0.037 %")
 
 

@@ -13,6 +13,7 @@ from sklearn.metrics import confusion_matrix
 from detectors.baseline import Baseline
 from detectors.disagreement import Disagreement, Place, disagreement, together
 from detectors.table import coded_frame
+from tests.versions_beside import of_two
 
 COUNTS = st.integers(0, 5000)
 
@@ -47,16 +48,31 @@ def test_the_table_is_that_of_both_labels(parts: list, pairs: list[tuple[bool, b
     ours, theirs = np.array(pairs, dtype=np.int64).T
     frame = flows(len(ours), 1)
     found = disagreement((ours, ours / 2), (theirs, theirs / 4), parts, coded_frame(parts, frame))
-    table = [[found.neither, found.only_challenger], [found.only_champion, found.both]]
+    table = [[found.positive(champion=a, challenger=b) for b in (False, True)] for a in (False, True)]
     assert table == confusion_matrix(ours, theirs, labels=[0, 1]).tolist()
     assert (found.rows, found.differing) == (len(ours), int((ours != theirs).sum()))
     assert found.champion_mean == pytest.approx(ours.mean() / 2)
     assert found.challenger_mean == pytest.approx(theirs.mean() / 4)
 
 
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=60))
+def test_of_several_classes_it_is_told_which_became_which(parts: list, pairs: list[tuple[int, int]]) -> None:
+    names = ("benign", "flood", "scan")
+    ours, theirs = np.array(pairs, dtype=np.int64).T
+    coded = coded_frame(parts, flows(len(ours), 1))
+    found = disagreement((ours, ours / 4), (theirs, theirs / 8), parts, coded, names)
+    table = confusion_matrix(ours, theirs, labels=[0, 1, 2])
+    assert {(one.champion, one.challenger): one.rows for one in found.said} == {
+        (a, b): int(table[i, j]) for i, a in enumerate(names) for j, b in enumerate(names) if table[i, j]
+    }
+    assert found.differing == table.sum() - np.trace(table) == sum(one.rows for one in found.turned)
+    counts = [one.rows for one in found.turned]
+    assert (counts, found.several) == (sorted(counts, reverse=True), True)
+
+
 @given(COUNTS, COUNTS, COUNTS, st.integers(1, 5000))
 def test_the_share_has_the_exact_interval(neither: int, ours: int, theirs: int, both: int) -> None:
-    found = Disagreement(neither, ours, theirs, both, 0.5, 0.5)
+    found = of_two(neither, ours, theirs, both)
     exact = binomtest(ours + theirs, found.rows).proportion_ci(0.95, "exact")
     assert found.interval is not None
     assert (found.interval.low, found.interval.high) == pytest.approx((exact.low, exact.high), abs=1e-9)
@@ -100,7 +116,7 @@ def test_a_place_needs_rows_that_differ(parts: list) -> None:
 def found(draw: st.DrawFn) -> Disagreement:
     counts = [draw(COUNTS) for _ in range(4)]
     means = draw(st.floats(0, 1)), draw(st.floats(0, 1))
-    return Disagreement(*counts, *means)
+    return of_two(*counts, *means)
 
 
 @given(st.lists(found(), min_size=1, max_size=5))
@@ -113,13 +129,13 @@ def test_batches_together_are_as_one(each: list[Disagreement]) -> None:
     assert whole is not None
     assert (whole.rows, whole.differing) == (rows, sum(one.differing for one in each))
     assert whole.champion_mean == pytest.approx(sum(one.champion_mean * one.rows for one in each) / rows)
-    assert together(reversed(each)).only_champion == whole.only_champion
+    assert together(reversed(each)).said == whole.said
 
 
 def test_a_place_of_one_batch_must_hold_most_of_all_of_them() -> None:
     dns, web = Place("port = 53", 100, 9), Place("port = 80", 200, 8)
-    one = Disagreement(900, 5, 5, 90, 0.1, 0.1, (dns, web))
+    one = of_two(900, 5, 5, 90, 0.1, 0.1, (dns, web))
     assert together([one, one]).places == (Place("port = 53", 200, 18), Place("port = 80", 400, 16))
-    elsewhere = Disagreement(900, 10, 10, 80, 0.1, 0.1)
+    elsewhere = of_two(900, 10, 10, 80, 0.1, 0.1)
     assert together([one, elsewhere]).places == ()
     assert together([]) is None

@@ -77,7 +77,8 @@ def test_the_next_batches_are_scored_by_both_before_somebody_promotes(
     shadow = site.app.store.last_shadow(MODEL)
     assert shadow is not None
     assert shadow.found is not None
-    assert shadow.found.only_challenger > shadow.found.only_champion, "version 2 knows the new attacks"
+    more = shadow.found.positive(champion=False, challenger=True)
+    assert more > shadow.found.positive(champion=True, challenger=False), "version 2 knows the new attacks"
 
     anna.click(CHANNEL, result["ts"], ids.RETRAIN_PROMOTE)
     sees(anna, "*Version 2 is in use.*")

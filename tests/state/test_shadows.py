@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from detectors.disagreement import Disagreement, Place
+from detectors.disagreement import Place
 from state.records import ByLabels, Retrain
 from state.store import Store
 from tests.state.conftest import model_version
+from tests.versions_beside import of_two
 
-FOUND = Disagreement(60, 1, 4, 35, 0.36, 0.39, (Place('proto = "17"', 20, 4),))
+FOUND = of_two(60, 1, 4, 35, 0.36, 0.39, (Place('proto = "17"', 20, 4),))
 
 
 @pytest.fixture

@@ -11,11 +11,12 @@ from bot.slack import shadow_blocks as said
 from bot.slack.incident_blocks import incident_message
 from bot.slack.retrain_blocks import retrain_finished
 from bot.slack.status_blocks import model_status
-from detectors.disagreement import Disagreement, Place
+from detectors.disagreement import Disagreement, Place, Said
 from state.records import ByLabels, Shadow, ShadowedBatch
+from tests.versions_beside import of_two
 
 PLACE = Place('Protocol = "17"', 480, 40)
-FOUND = Disagreement(3500, 4, 44, 452, 0.123, 0.131, (PLACE,))
+FOUND = of_two(3500, 4, 44, 452, 0.123, 0.131, (PLACE,))
 
 
 @pytest.fixture
@@ -44,6 +45,29 @@ def test_the_progress_in_full(shadow: Shadow, accepted: Any, shown: Any) -> None
         "Positive in all: version 4 11.4 %, version 5 12.4 %; mean probability 0.123 and 0.131\n"
         "~ To differ is neither better nor worse: only labels show which version is right.\n"
     )
+
+
+def test_of_several_classes_the_thread_names_which_became_which(
+    shadow: Shadow, accepted: Any, shown: Any
+) -> None:
+    pairs = [
+        ("ok", "ok", 950),
+        ("ok", "s<n", 20),
+        ("ok", "x", 12),
+        ("x", "ok", 10),
+        ("x", "s<n", 5),
+        ("s<n", "x", 3),
+    ]
+    found = Disagreement(tuple(Said(*pair) for pair in pairs), 0.9, 0.8, several=True)
+    by_labels = ByLabels(60, 2, 9, 4)
+    batches = (replace(shadow.batches[0], found=found, labels=by_labels),)
+    drawn = shown(accepted(said.shadow_progress(replace(shadow, batches=batches))))
+    assert (
+        "• 2.0 % are ok to version 4 and s&lt;n to version 5, 1.2 % ok and x, 1.0 % x and ok, 0.8 % otherwise\n"
+        in drawn
+    )
+    assert "version 5 is right on 9, version 4 on 2, neither on 4 (McNemar's exact test, p 0.065)" in drawn
+    assert "Mean confidence: version 4 and 5 0.900 and 0.800" in drawn and "ositive" not in drawn
 
 
 def test_the_end_asks_for_the_decision_and_shows_each_batch(
