@@ -24,6 +24,7 @@ BASE = {"benign": 0.5, "ddos": 0.3, "portscan": 0.2}
 NEW = {"benign": 0.5, "slowloris": 0.5}
 THREE = ["BENIGN", "DDoS", "PortScan"]
 FOUR = ["BENIGN", "Slowloris", "DDoS", "PortScan"]  # the new one stands between the others
+THREE_NAMES, FOUR_NAMES = np.array(THREE, dtype=object), np.array(FOUR, dtype=object)
 
 
 class Site:
@@ -40,6 +41,7 @@ class Site:
         (self.folder / FILE_NAME).write_text(
             f'home = "home"\nsettle_seconds = 0\n[[models]]\nname = "flows"\ninbox = "inbox"\nlabeled = "labeled"\n'
             f'ignore = {json.dumps(list(IDENTIFIERS))}\ncategorical = ["Protocol"]\nretrain_cooldown = "0s"\n'
+            "shadow_batches = 1\n"
             f'label = {{ column = "{LABEL_COLUMN}", {label} }}\n[models.trainer]\nmax_iter = 30\n',
             encoding="utf-8",
         )
@@ -52,11 +54,12 @@ class Site:
         frame.to_csv(path, index=False)
         return path
 
-    def said(self, frame: pd.DataFrame) -> np.ndarray:
-        """What the champion predicts of rows: positions."""
+    def said(self, frame: pd.DataFrame, version: int | None = None) -> np.ndarray:
+        """What the champion, or a version, predicts of rows: positions."""
         store = Store(self.folder / "home" / "state.db")
         try:
-            record = store.champion("flows").record
+            trained = store.champion("flows") if version is None else store.version("flows", version)
+            record = trained.record
             return champion(record)(typed_features(frame, record.schema, "it", []))[0]
         finally:
             store.close()
@@ -116,6 +119,7 @@ def test_from_the_first_version_to_one_that_knows_a_class_more(site: Site) -> No
     assert 'version 1 does not know "Slowloris": it has every such row wrong' in shown.out
     (line,) = [line for line in shown.out.splitlines() if line.strip().startswith("Slowloris ")]
     assert line.split()[1:4] == ["0.0", "%", "→"]
+    shadowed(site)
     assert site.run("promote", 2).code == 0
 
     positions = site.said(new)
@@ -138,6 +142,34 @@ def test_from_the_first_version_to_one_that_knows_a_class_more(site: Site) -> No
     site.configure([], 'negative = ["BENIGN"]')
     two = site.run("retrain", "--new-labeled-data", site.folder / "other.csv")
     assert (two.code, "start anew with `driftcatcher train`" in two.err) == (2, True)
+
+
+def shadowed(site: Site) -> None:
+    """A batch comes while the decision waits: which class became which, and whom labels speak for."""
+    batch = mix({"benign": 0.6, "ddos": 0.2, "slowloris": 0.2}, 1000, 5, day=9)
+    features = site.write(batch.drop(columns=LABEL_COLUMN), "friday.csv")
+    assert site.run("check", features).code in (0, 1)
+    ours, theirs = (names[site.said(batch, number)] for number, names in ((1, THREE_NAMES), (2, FOUR_NAMES)))
+    found = site.run("shadow", "--json").json["shadow"]["together"]
+    pairs = pd.Series(list(zip(ours, theirs, strict=True))).value_counts()
+    assert {(one["champion"], one["challenger"]): one["rows"] for one in found["said"]} == pairs.to_dict()
+    assert found["differing"] == (ours != theirs).sum() > 100
+    assert " to version 1 and Slowloris to version 2" in site.run("shadow").out
+
+    assert site.run("sample", features, "--n", 100, "--out", site.folder / "friday_label.csv").code == 0
+    given = pd.read_csv(site.folder / "friday_label.csv", dtype=str, keep_default_na=False)
+    places = [int(key.rpartition("-")[2]) - 1 for key in given["dc_row_id"]]
+    truth = batch[LABEL_COLUMN].to_numpy()[places]
+    site.write(given.assign(**{LABEL_COLUMN: truth}), "friday_label.csv")
+    told = site.run("performance", site.folder / "friday_label.csv", "--json")
+    assert told.code in (0, 1), told.err
+    one, other = ours[places] == truth, theirs[places] == truth
+    labels = site.run("shadow", "--json").json["shadow"]["labels"]
+    differ = ours[places] != theirs[places]
+    assert labels == {
+        "rows": 100, "champion": (one & ~other).sum(), "challenger": (other & ~one).sum(),
+        "neither": (differ & ~one & ~other).sum(),
+    }  # fmt: skip
 
 
 def test_samples_and_drills_of_several_classes(site: Site) -> None:
