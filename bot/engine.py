@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from detectors.errors import DataError
 from detectors.parts import Part
 from trainers.base import Trainer, TrainingError
+from trainers.fitting import fit_grouped
 
 if TYPE_CHECKING:
     import numpy as np
@@ -220,13 +221,19 @@ class OnCluster:
         """Those of the trainer: where it ran makes no difference."""
         return self.trainer.params()
 
-    def fit(self, features: pd.DataFrame, labels: np.ndarray, categorical: tuple[str, ...]) -> Any:
+    def fit(
+        self,
+        features: pd.DataFrame,
+        labels: np.ndarray,
+        categorical: tuple[str, ...],
+        groups: np.ndarray | None = None,
+    ) -> Any:
         """A fitted estimator; see `trainers.base.Trainer.fit`."""
         for _ in range(_FITS):
             engine = DaskEngine(self.scheduler)
             try:
                 with engine.joblib():
-                    return self.trainer.fit(features, labels, categorical)
+                    return fit_grouped(self.trainer, features, labels, categorical, groups)
             except WorkerLost as error:
                 log.warning("%s: it begins anew", error)
             except DataError as error:

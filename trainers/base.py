@@ -248,7 +248,8 @@ class Trainer(Protocol):
     An instance is made with the parameters of its table in the configuration; a frozen dataclass is the
     natural form. `trainers.checks.check_trainer` tells whether the contract is kept. With `uses_joblib = True` in
     its class, `fit` runs inside joblib's Dask backend where the configuration names a scheduler. What it has to say
-    after a fit may stand in an attribute `notes`, one sentence each: it goes with the result.
+    after a fit may stand in an attribute `notes`, one sentence each: it goes with the result. A `fit` that takes
+    `groups` too is given the key of each row's group, uint64, shape (rows,), where `group` of the labels is set.
     """
 
     @property

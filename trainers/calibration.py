@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from trainers.estimators import Around, one_thread
+from trainers.fitting import fit_grouped
 from trainers.folds import folds
 
 if TYPE_CHECKING:
@@ -31,13 +32,19 @@ class Calibrated(Around):
         """Those of the trainer, and the method."""
         return {**self.trainer.params(), "calibrate": self.method}
 
-    def fit(self, features: pd.DataFrame, labels: np.ndarray, categorical: tuple[str, ...]) -> Any:
+    def fit(
+        self,
+        features: pd.DataFrame,
+        labels: np.ndarray,
+        categorical: tuple[str, ...],
+        groups: np.ndarray | None = None,
+    ) -> Any:
         """A fitted and calibrated model; see `trainers.base.Trainer.fit`."""
         from sklearn.base import clone
         from sklearn.calibration import CalibratedClassifierCV
 
-        fitted = self.trainer.fit(features, labels, categorical)
-        dealt = folds(features, labels, FOLDS, self.seed)
+        fitted = fit_grouped(self.trainer, features, labels, categorical, groups)
+        dealt = folds(features, labels, FOLDS, self.seed, groups)
         model = CalibratedClassifierCV(clone(fitted), method=self.method, cv=dealt, ensemble=False)
         model.fit(features, labels)
         for inner in model.calibrated_classifiers_:

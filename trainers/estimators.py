@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trainers.base import Trainer, TrainingError
+from trainers.fitting import fit_grouped
 from trainers.sklearn_trainers import usable_columns, with_codes, with_indicators
 
 if TYPE_CHECKING:
@@ -104,9 +105,15 @@ class Trusting(Around):
         """Those of the trainer, and the types."""
         return {**self.trainer.params(), "trusted": list(self.trusted)}
 
-    def fit(self, features: pd.DataFrame, labels: np.ndarray, categorical: tuple[str, ...]) -> Any:
+    def fit(
+        self,
+        features: pd.DataFrame,
+        labels: np.ndarray,
+        categorical: tuple[str, ...],
+        groups: np.ndarray | None = None,
+    ) -> Any:
         """See `trainers.base.Trainer.fit`."""
-        return self.trainer.fit(features, labels, categorical)
+        return fit_grouped(self.trainer, features, labels, categorical, groups)
 
 
 def seeded(estimator: Any, seed: int) -> Any:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from detectors.location import Location
 from detectors.track_record import Champion
 from trainers.base import DataFile, LabelSpec, ModelVersion, Progress, Trainer, TrainingError, quiet
 from trainers.dataset import TrainingData, build
+from trainers.fitting import fit_on
 from trainers.judgement import Expectation, compare
 from trainers.labels import known_positions
 from trainers.mixing import ALL, Mix, draw
@@ -73,7 +73,7 @@ def expect(
         rows = np.sort(np.r_[old, new[~mine]])
         rows = rows[draw(mix, data.train_eras[rows], data.train_y[rows])]
         started = time.monotonic()
-        quick = _fit(trainer, data, rows)
+        quick = fit_on(trainer, data, rows)
         spent, fitted, done = time.monotonic() - started, len(rows), done + 1
         who = f"the new {trainer.name}"
         after[mine] = predicted(quick, data.train_x.iloc[new[mine]], who, len(data.classes))[0]
@@ -84,16 +84,6 @@ def expect(
     whole = len(draw(mix, data.train_eras, data.train_y))
     seconds = read + spent * max(1.0, whole / max(fitted, 1)) + _REGISTERING
     return Expectation(cell, done, fitted, whole, seconds)
-
-
-def _fit(trainer: Trainer, data: TrainingData, rows: np.ndarray) -> Any:
-    features = data.train_x.iloc[rows].reset_index(drop=True)
-    try:
-        return trainer.fit(features, data.train_y[rows], data.schema.categorical)
-    except TrainingError:
-        raise
-    except Exception as error:  # a plug-in's error becomes one clear line; the cause is kept
-        raise TrainingError(f"the trainer {trainer.name} failed: {type(error).__name__}: {error}") from error
 
 
 def _chosen(data: TrainingData) -> tuple[np.ndarray, np.ndarray]:

@@ -39,6 +39,7 @@ from trainers.base import (
     quiet,
 )
 from trainers.dataset import TrainingData, build
+from trainers.fitting import fit_on
 from trainers.judgement import MEASURED, Cell, matrix
 from trainers.labels import known_positions
 from trainers.lineage import Origin
@@ -238,17 +239,8 @@ def refit(
 
 def _fit(trainer: Trainer, data: TrainingData, places: np.ndarray, progress: Progress) -> Any:
     """`places`: of the training rows that are fitted on, as drawn by the mix."""
-    features, labels = data.train_x, data.train_y
-    if not np.array_equal(places, np.arange(len(labels))):  # else no copy of them is needed
-        features, labels = features.iloc[places].reset_index(drop=True), labels[places]
-    rows, columns = features.shape
-    progress(f"training {trainer.name} on {rows:,} rows of {columns} features")
-    try:
-        return trainer.fit(features, labels, data.schema.categorical)
-    except TrainingError:
-        raise
-    except Exception as error:  # a plug-in's error becomes one clear line; the cause is kept
-        raise TrainingError(f"the trainer {trainer.name} failed: {type(error).__name__}: {error}") from error
+    progress(f"training {trainer.name} on {len(places):,} rows of {data.train_x.shape[1]} features")
+    return fit_on(trainer, data, places)
 
 
 def _said(trainer: Trainer) -> tuple[str, ...]:

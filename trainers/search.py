@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trainers.base import Trainer, TrainingError
-from trainers.folds import folds
+from trainers.fitting import fit_grouped
+from trainers.folds import Fold, folds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,6 +87,21 @@ class Space:
         }
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """What is learned from, and how it is dealt."""
+
+    features: pd.DataFrame
+    labels: np.ndarray
+    categorical: tuple[str, ...]
+    groups: np.ndarray | None
+    folds: Sequence[Fold]
+
+    def fit(self, trainer: Trainer, places: np.ndarray) -> Any:
+        groups = None if self.groups is None else self.groups[places]
+        return fit_grouped(trainer, self.features.iloc[places], self.labels[places], self.categorical, groups)
+
+
 @dataclass
 class Searched:
     """A trainer that first looks for the best of many, then fits that one on all rows.
@@ -119,59 +135,54 @@ class Searched:
         """Those of the winner, and what was searched; before the search, the configured ones."""
         return {**self._best.params(), **self._told}
 
-    def fit(self, features: pd.DataFrame, labels: np.ndarray, categorical: tuple[str, ...]) -> Any:
+    def fit(
+        self,
+        features: pd.DataFrame,
+        labels: np.ndarray,
+        categorical: tuple[str, ...],
+        groups: np.ndarray | None = None,
+    ) -> Any:
         """The winner, fitted on all rows; see `trainers.base.Trainer.fit`."""
         candidates = self.space.candidates(self.seed)
         several = self.space.metric == _OF_TWO and len(np.unique(labels)) > 2
         self._metric = _OF_SEVERAL if several else self.space.metric
-        scores = self._measured(candidates, features, labels, categorical)
+        dealt = folds(features, labels, self.space.folds, self.seed, groups)
+        scores = self._measured(candidates, _Rows(features, labels, categorical, groups, dealt))
         # The first of equals: the configured ones, where nothing is better. A metric that cannot be had wins nothing.
         won = int(np.argmax(np.nan_to_num(scores, nan=-np.inf)))
         self._best = self.make(candidates[won])
         self._tell(candidates, scores, won)
-        return self._best.fit(features, labels, categorical)
+        return fit_grouped(self._best, features, labels, categorical, groups)
 
-    def _measured(
-        self,
-        candidates: list[Candidate],
-        features: pd.DataFrame,
-        labels: np.ndarray,
-        categorical: tuple[str, ...],
-    ) -> list[float]:
+    def _measured(self, candidates: list[Candidate], rows: _Rows) -> list[float]:
         """The score of each that there was time for, at least of the first."""
         deadline = self.clock() + self.space.budget
         scores: list[float] = []
         for candidate in candidates:
             late = deadline if scores else math.inf
-            score = self._score(candidate, features, labels, categorical, late)
+            score = self._score(candidate, rows, late)
             if score is None:
                 break
             scores.append(score)
         return scores
 
-    def _score(
-        self,
-        candidate: Candidate,
-        features: pd.DataFrame,
-        labels: np.ndarray,
-        categorical: tuple[str, ...],
-        deadline: float,
-    ) -> float | None:
-        """The mean over the folds; None where the time is over before the last one."""
+    def _score(self, candidate: Candidate, rows: _Rows, deadline: float) -> float | None:
+        """The mean over the folds that have a score; None where the time is over before the last one."""
         from sklearn.metrics import get_scorer
 
         scorer, found = get_scorer(self._metric), []
-        for inside, outside in folds(features, labels, self.space.folds, self.seed):
+        for inside, outside in rows.folds:
             if self.clock() >= deadline:
                 return None
             try:
-                model = self.make(candidate).fit(features.iloc[inside], labels[inside], categorical)
-                found.append(float(scorer(model, features.iloc[outside], labels[outside])))
+                model = rows.fit(self.make(candidate), inside)
+                found.append(float(scorer(model, rows.features.iloc[outside], rows.labels[outside])))
             except Exception as error:
                 raise TrainingError(
                     f"the search failed at {_listed(candidate)}: {type(error).__name__}: {error}"
                 ) from error
-        return float(np.mean(found))
+        known = [score for score in found if math.isfinite(score)]  # a group may have one class alone
+        return float(np.mean(known)) if known else math.nan
 
     def _tell(self, candidates: list[Candidate], scores: list[float], won: int) -> None:
         done, planned, metric = len(scores), len(candidates), self._metric

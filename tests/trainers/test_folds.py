@@ -5,10 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedKFold
 
 from bot.trainer_options import load_trainer
+from trainers.base import TrainingError
+from trainers.fitting import fit_grouped
 from trainers.folds import folds
 from trainers.mixing import Mix, draw
 
@@ -40,6 +44,84 @@ def test_a_repeated_row_is_on_one_side_and_every_row_is_outside_once() -> None:
     assert np.array_equal(np.sort(np.concatenate([outside for _, outside in dealt])), np.arange(len(labels)))
     for inside, outside in dealt:
         assert features.iloc[outside].merge(features.iloc[inside].drop_duplicates()).empty
+
+
+@given(st.integers(2, 5), st.integers(2, 40), st.integers(0, 5))
+def test_a_group_is_on_one_side_and_every_row_is_outside_once(number: int, many: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    groups = rng.integers(0, 2**63, many).astype(np.uint64)[np.arange(200) % many]
+    features, labels = noise(200, seed)
+    labels[: 2 * many] = np.repeat([0, 1], many)  # of each group some of both classes
+    dealt = folds(features, labels, number, seed, groups)
+    assert len(dealt) == min(number, many)
+    assert np.array_equal(np.sort(np.concatenate([outside for _, outside in dealt])), np.arange(200))
+    for inside, outside in dealt:
+        assert not set(groups[inside]) & set(groups[outside])
+
+
+def test_many_groups_are_dealt_quickly_and_stay_whole() -> None:
+    groups = np.random.default_rng(0).integers(0, 2**63, 6_000).astype(np.uint64)[np.arange(20_000) % 6_000]
+    features, labels = noise(20_000, 0)
+    dealt = folds(features, labels, 3, 0, groups)
+    for inside, outside in dealt:
+        assert not set(groups[inside]) & set(groups[outside])
+        assert 0.25 < len(outside) / 20_000 < 0.42
+        assert labels[outside].mean() == pytest.approx(labels.mean(), abs=0.02)
+
+
+def hosts(many: int, rows: int, seed: int) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    """Rows of hosts, whose features tell the host and nothing else: its label is a coin."""
+    rng = np.random.default_rng(seed)
+    group = np.repeat(np.arange(many), rows)
+    centre = rng.normal(0, 5, (many, 4))
+    features = pd.DataFrame(centre[group] + rng.normal(0, 0.1, (many * rows, 4)), columns=list("abcd"))
+    coin = np.arange(many) % 2
+    return features, coin[group], group.astype(np.uint64)
+
+
+def test_whoever_knows_the_host_by_heart_is_not_taken_for_good() -> None:
+    features, labels, groups = hosts(40, 30, 1)
+    search = {"params": {"min_samples_leaf": [1, 40]}, "trials": 3}
+    trainer = load_trainer("random_forest", {"n_estimators": 20, "search": search})
+    trainer.fit(features, labels, ())
+    assert trainer.params()["search.score"] > 0.99
+    trainer.fit(features, labels, (), groups=groups)
+    assert trainer.params()["search.score"] < 0.75
+
+    calibrated = load_trainer("random_forest", {"n_estimators": 20, "calibrate": "sigmoid"})
+    fresh, truth, _ = hosts(40, 30, 2)
+    losses = [
+        log_loss(truth, fit_grouped(calibrated, features, labels, (), known).predict_proba(fresh))
+        for known in (None, groups)
+    ]
+    assert losses[1] < np.log(2) + 0.1 < losses[0]
+
+
+def test_groups_that_leave_nothing_to_learn_from_are_said() -> None:
+    features, labels = noise(50, 3)
+    with pytest.raises(TrainingError, match=r"of one group alone: nothing can be cross-validated\. Add rows"):
+        folds(features, labels, 3, 0, np.zeros(50, dtype=np.uint64))
+    with pytest.raises(TrainingError, match="one class alone to train on"):
+        folds(features, np.arange(50) // 25, 3, 0, (np.arange(50) // 25).astype(np.uint64))
+
+
+def test_the_groups_reach_what_goes_around_a_trainer(monkeypatch) -> None:
+    seen = []
+
+    def watched(*given):
+        seen.append(given[4])
+        return folds(*given)
+
+    monkeypatch.setattr("trainers.calibration.folds", watched)
+    monkeypatch.setattr("trainers.search.folds", watched)
+    features, labels, groups = hosts(12, 20, 4)
+    options = {
+        "n_estimators": 5, "calibrate": "sigmoid", "trusted": ["a.b"],
+        "search": {"params": {"min_samples_leaf": [1, 5]}, "trials": 2},
+    }  # fmt: skip
+    fit_grouped(load_trainer("random_forest", options), features, labels, (), groups)
+    assert len(seen) == 2  # one for the search, one for the calibration
+    assert all(np.array_equal(one, groups) for one in seen)
 
 
 @pytest.mark.parametrize("method", ["sigmoid", "isotonic"])
