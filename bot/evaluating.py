@@ -89,7 +89,7 @@ class Evaluating:
         A single path is a file with columns y_true, y_pred and optionally y_prob, or a labelled sample, which the
         version for which it was drawn predicts and whose rows count by their weights. What is stored in `details`:
         title and advice of the case, harm, files, counts and the sentences on them, notes, degradation, segments,
-        classes, batch, sample.
+        classes, own_classes (the model tells them apart), batch, sample.
 
         Raises:
             DataError: a file cannot be read or joined, or the named batch was not checked.
