@@ -91,7 +91,7 @@ class Evaluating:
         A single path is a file with columns y_true, y_pred and optionally y_prob, or a labelled sample, which the
         version for which it was drawn predicts and whose rows count by their weights. What is stored in `details`:
         title and advice of the case, harm, files, counts and the sentences on them, notes, degradation, segments,
-        classes, batch, sample.
+        classes, own_classes (the model tells them apart), batch, sample.
 
         Raises:
             DataError: a file cannot be read or joined, or the named batch was not checked.
@@ -104,7 +104,7 @@ class Evaluating:
         if sampled is None:
             batch = self._batch(model, asked.batch)
             version = self._version(model, batch)
-            rows = _joined(model, asked, version)
+            rows = _joined(model, asked, version, self.store.champion(model.name))
             metrics, intervals = _measured(rows)
             fall, notes = self._degradation(metrics, version, model)
             notes += _about(batch, asked, rows)
@@ -276,16 +276,32 @@ def _by_labels(settled: Settled | None) -> tuple[str, ...]:
     return (f"shadow period: {labels_line(shadow.champion, shadow.challenger, labels)}",)
 
 
-def _joined(model: ModelSection, asked: Labelled, version: Trained | None) -> LabelledPredictions:
+def _joined(
+    model: ModelSection, asked: Labelled, version: Trained | None, champion: Trained | None
+) -> LabelledPredictions:
     label = model.label
-    every = asked.every_class or model.performance.every_class or bool(label.classes)
-    classes = label.classes
-    if version is not None and version.record.classes and classes:
-        # a position is one among the classes of the version; those that were named since at the end move none
-        known = version.record.classes
-        classes = classes if classes[: len(known)] == known else known
-    naming = Naming(label.column, label.positive, label.negative, every, classes)
+    if not label.classes:
+        every = asked.every_class or model.performance.every_class
+        naming = Naming(label.column, label.positive, label.negative, every)
+    else:
+        classes, positional = _order(label.classes, version, champion)
+        naming = Naming(label.column, every_class=True, classes=classes, positional=positional)
     return read_labelled(asked.predictions, asked.labels, id_column=asked.id_column, naming=naming)
+
+
+def _order(
+    named: tuple[str, ...], version: Trained | None, champion: Trained | None
+) -> tuple[tuple[str, ...], bool]:
+    """The classes in the order of predicted positions, and whether positions can be told.
+
+    The predictions may be those of the version that checked the batch or of the champion since. A class that came at
+    the end moved no other; else a position means one thing to one of them and another to the other.
+    """
+    known = [v.record.classes for v in (version, champion) if v is not None and v.record.classes]
+    if not known:
+        return named, True
+    longest = max(known, key=len)
+    return longest, all(longest[: len(classes)] == classes for classes in known)
 
 
 def _measured(rows: LabelledPredictions) -> tuple[Metrics | ClassMetrics, Mapping[str, Interval]]:

@@ -100,7 +100,8 @@ def _current(job: RetrainJob) -> Champion:
     from trainers.mlflow_registry import MlflowRegistry
 
     loaded = MlflowRegistry(Path(job.home), job.tracking_uri or None, job.ui_url).load(job.champion)
-    return lambda rows: predicted(loaded, rows, f"{job.champion.model} version {job.champion.version}")
+    who = f"{job.champion.model} version {job.champion.version}"
+    return lambda rows: predicted(loaded, rows, who, len(job.champion.classes))
 
 
 def in_child(job: RetrainJob, limit: timedelta = LIMIT) -> Expectation:

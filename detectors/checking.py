@@ -41,8 +41,8 @@ def check(
         policy: calibrated unless said otherwise.
         labelled_rows: labelled rows at hand; decides between "label" and "retrain".
         champion: the model itself, called with a frame of at most 10,000 rows (float64 and str columns); gives
-            label and probability of class 1. Then its score is judged too, and what the batch has cost is
-            estimated, where the baseline has a track record.
+            label and probability of class 1, of several classes position and probability of the one it says. Then
+            its score is judged too, and what the batch has cost is estimated, where the baseline has a track record.
         progress: told how many bytes of a file have been read, and how many there are.
         engine: where the parts of a folder are summarized; see `detectors.parts`.
 

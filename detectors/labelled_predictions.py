@@ -94,6 +94,7 @@ class Naming:
         every_class: keep each class by itself even where the values above fold them into two.
         classes: names of the classes that the model has, in the order of the positions it predicts. A number among
             predictions or labels is such a position, unless a class is called by a number itself.
+        positional: whether positions can be told; else a number is an error.
     """
 
     column: str = ""
@@ -101,6 +102,7 @@ class Naming:
     negative: tuple[str, ...] = ()
     every_class: bool = False
     classes: tuple[str, ...] = ()
+    positional: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,7 +162,7 @@ def read_labelled(
         truths = [_Part(p.path, p.frame, series_categories(p.frame["y_true"]), "y_true") for p in given]
         _require_filled(truths)
     if naming.classes:
-        given, truths = ([_named(part, naming.classes, said) for part in parts] for parts in (given, truths))
+        given, truths = ([_named(part, naming, said) for part in parts] for parts in (given, truths))
     classes = _classes(given, truths, naming)
     if not classes and (together := _folded((*given, *truths), naming)):
         said.add(f"{some_names(together)} count as one class: --every-class measures each by itself")
@@ -257,14 +259,23 @@ def _classes(given: Sequence[_Part], truths: Sequence[_Part], naming: Naming) ->
     return (*own.values(), *(names[word] for word in sorted(names.keys() - own.keys())))
 
 
-def _named(part: _Part, classes: Sequence[str], said: _Said) -> _Part:
+def _named(part: _Part, naming: Naming, said: _Said) -> _Part:
     """Positions as the names of the classes: what a model that knows only numbers says."""
+    classes = naming.classes
     if any(number(name) is not None for name in classes):
         return part
     names = {str(place): name for place, name in enumerate(classes)}
     numbers = [word is not None and number(word) is not None for word in part.words.tolist()]
     if not any(numbers):
         return part
+    if not naming.positional:
+        first = numbers.index(True)
+        raise DataError(
+            "labels",
+            f"{part.path}: column {part.column} holds {part.words[first]} in line {first + 2}: "
+            "versions of this model have their classes in different orders, so what a position means cannot be told: "
+            "write the names of the classes",
+        )
     if strange := [i for i, found in enumerate(numbers) if found and part.words[i] not in names]:
         raise DataError(
             "labels",
@@ -272,7 +283,8 @@ def _named(part: _Part, classes: Sequence[str], said: _Said) -> _Part:
             f"the position of a class, and these are 0 to {len(classes) - 1} ({some_names(list(classes))}): write the "
             "names, or put `classes` under [models.label] in the model's order",
         )
-    said.add(f"{part.path.name}: numbers in {part.column} are read as positions: 0 is {classes[0]} and so on")
+    read = some_names([f"{place} {name}" for place, name in enumerate(classes)])
+    said.add(f"{part.path.name}: numbers in {part.column} are read as positions: {read}")
     return replace(part, words=np.array([names.get(word, word) for word in part.words], dtype=object))
 
 

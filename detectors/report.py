@@ -99,7 +99,8 @@ class Estimate:
         reference: accuracy on the model's own hold-outs.
         rows: rows of the batch that were scored.
         outside: share of the batch where the training has next to no rows; nothing is estimated of it.
-        precision / recall: estimated, None where the model predicts no positives or none are expected.
+        precision / recall: estimated, None where the model predicts no positives or none are expected, and of more
+            than two classes.
     """
 
     accuracy: float

@@ -15,7 +15,9 @@ Which number decides a loss:
 Of several classes the recall of each is asked, on the old hold-out as a whole as well, by the rule for a past era: a
 class may have few rows there. The level holds for all classes of a hold-out together (Holm, Scand. J. Statist. 6,
 1979). A class of which the new model finds no row is forgotten where the current one finds nearly all, two at least,
-whatever a test of so few rows says, and where the loss is hardly chance for that class by itself.
+whatever a test of so few rows says, and where the loss is hardly chance for that class by itself. Simulated as above,
+ten classes: without a real loss 30, 100 or 300 rows of each block in 0, 0 and 1.2 %; of one class a loss of 30 points
+on 30 rows is blocked in 65 %, of 10 on 100 in 56 %, of 10 on 300 always, and one that is forgotten always.
 """
 
 from __future__ import annotations
@@ -45,6 +47,7 @@ _LIMITS = (
 )
 _FOR_CLASSES = {"accuracy": "accuracy", "precision": "macro_precision", "recall": "macro_recall"}
 CHANCE = 0.05  # the p above which a difference is not shown
+_NAMED = 3  # classes that lost by chance, which are named
 _KNOWN, _NEARLY_ALL = 2, 0.8  # rows of a class that a model finds, and their share, from which it knows it
 _ROUNDING = 1e-9  # 0.99 - 0.98 is a little more than 0.01
 
@@ -71,7 +74,7 @@ def recommend(
     judged = [
         _gain(_on(champion, "new"), _on(challenger, "new"), cells.get("new"), gate),
         *_losses(_on(champion, "old"), _on(challenger, "old"), cells.get("old"), gate),
-        *_lost_classes([cell for cell in matrix if cell.holdout == "old" and cell.classes], gate),
+        *_lost_classes(cells.get("old"), gate, asked=_several(challenger)),
         *_forgotten([cell for cell in matrix if cell.holdout.startswith("era")], gate),
     ]
     broken = breaches(challenger, gate)
@@ -177,13 +180,14 @@ def _losses(
     return judged
 
 
-def _lost_classes(olds: Sequence[Cell], gate: Gate) -> list[tuple[bool, str]]:
+def _lost_classes(cell: Cell | None, gate: Gate, *, asked: bool) -> list[tuple[bool, str]]:
     """Of several classes the recall of each on the old hold-out as a whole: see the rule at the top."""
-    judged = []
-    for cell in olds:
-        said = _lost_in(cell, [recall_of(name) for name in cell.classes], gate)
-        judged += said or [(True, "recall on the old hold-out: no class lost more than the gate allows")]
-    return judged
+    if not asked:
+        return []
+    if cell is None:
+        return [(False, "the models were not compared class by class, so what was forgotten cannot be seen")]
+    said = _lost_in(cell, [recall_of(name) for name in cell.classes], gate)
+    return said or [(True, "recall on the old hold-out: no class lost more than the gate allows")]
 
 
 def _forgotten(eras: Sequence[Cell], gate: Gate) -> list[tuple[bool, str]]:
@@ -209,7 +213,13 @@ def _lost_in(cell: Cell, metrics: Sequence[str], gate: Gate) -> list[tuple[bool,
     """What is to be said of those of the metrics that lost more than allowed on a hold-out."""
     shown = _shown_losses(cell, metrics)
     found = [_lost(cell, metric, gate, hardly_chance=shown[metric]) for metric in metrics]
-    return [one for one in found if one is not None]
+    blocking = [one for one in found if one is not None and not one[0]]
+    chance = [one for one in found if one is not None and one[0]]
+    if (more := len(chance) - _NAMED) > 0:
+        where = "the old hold-out" if cell.holdout == "old" else f"the hold-out of {cell.holdout}"
+        rest = f"{more} more classes lost more than allowed on {where}, each no significant difference"
+        chance = [*chance[:_NAMED], (True, rest)]
+    return [*blocking, *chance]
 
 
 def _shown_losses(cell: Cell, metrics: Sequence[str]) -> Mapping[str, bool]:

@@ -50,7 +50,7 @@ class HistGradientBoosting:
         max_iter: trees.  learning_rate: weight of each, in (0, 1].
         max_leaf_nodes / max_depth / min_samples_leaf: size of a tree; depth None is unlimited.
         l2_regularization: pull of the leaves towards zero, >= 0.
-        class_weight: "balanced" weighs both classes the same.
+        class_weight: "balanced" weighs every class the same.
         random_state: the seed.
     """
 
@@ -111,7 +111,7 @@ class RandomForest:
         n_estimators: trees.  max_depth: None is unlimited.
         min_samples_leaf: rows a leaf holds at least.
         max_features: share of the features tried at a split, in (0, 1], or "sqrt" / "log2" of their number.
-        class_weight: "balanced" weighs both classes the same.
+        class_weight: "balanced" weighs every class the same.
         random_state: the seed.
     """
 
@@ -167,7 +167,7 @@ class LogisticRegression:
     Parameters:
         C: inverse strength of the L2 penalty, > 0.
         max_iter: steps of the solver at most.
-        class_weight: "balanced" weighs both classes the same.
+        class_weight: "balanced" weighs every class the same.
         random_state: the seed (the solver draws nothing; kept with the model).
     """
 

@@ -124,6 +124,12 @@ def test_from_the_first_version_to_one_that_knows_a_class_more(site: Site) -> No
 
     positions = site.said(new)
     assert (np.array(FOUR)[positions] == new[LABEL_COLUMN]).mean() > 0.95, "positions are of the new order"
+    site.write(pd.DataFrame({"flow": flows, "y_pred": site.said(batch)}), "predictions.csv")
+    unsure = site.run(*asked)
+    assert (unsure.code, "their classes in different orders" in unsure.err) == (2, True), unsure.err
+    site.run("check", features)
+    sure = site.run(*asked, "--json")
+    assert (sure.code, sure.json["classes"]["classes"]) == (0, FOUR), sure.err
     again = site.run("reproduce", 2)
     assert again.code == 0, again.out
     lineage = site.run("lineage", 2, "--json").json

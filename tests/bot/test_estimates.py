@@ -62,6 +62,12 @@ def test_what_an_estimate_cannot_be_held_against_is_left_out(other):
     assert estimates([other], reports) is None
 
 
+def test_an_evaluation_by_class_counts_where_the_model_tells_those_classes_apart():
+    each = {"classes": {"classes": ["a", "b", "c"]}}
+    assert comparable([record(1, 1, 0.9, **each)]) == {}, "of two classes more were measured"
+    assert set(comparable([record(1, 1, 0.9, **each, own_classes=True)])) == {1}
+
+
 def test_a_batch_that_was_not_named_counts_where_its_rows_agree():
     assert list(comparable([record(1, 7, 0.9, batch={"named": False, "rows": 500})])) == [7]
 

@@ -264,7 +264,9 @@ def test_of_a_model_of_several_classes_numbers_are_positions_and_its_order_holds
         "what the model does not know comes last"
     )
     assert (got.predicted.tolist(), got.truth.tolist()) == ([0, 2, 1, 2], [0, 2, 1, 3])
-    assert got.notes == ("p.csv: numbers in y_pred are read as positions: 0 is BENIGN and so on",)
+    assert got.notes == (
+        'p.csv: numbers in y_pred are read as positions: "0 BENIGN", "1 DDoS", "2 PortScan"',
+    )
 
 
 def test_names_are_as_good_as_positions(file):
@@ -283,3 +285,13 @@ def test_classes_that_are_called_by_numbers_are_no_positions(file):
     got = read_labelled([file("p.csv", "y_pred,y_true\n0,0\n20,10\n10.0,10\n")], naming=naming)
     assert got.classes == ("10", "20", "0")
     assert (got.predicted.tolist(), got.truth.tolist()) == ([2, 1, 0], [2, 0, 0])
+
+
+def test_positions_that_mean_one_thing_to_one_version_and_another_to_the_next_are_refused(file):
+    unsure = Naming("Label", classes=("BENIGN", "DDoS"), every_class=True, positional=False)
+    with pytest.raises(
+        DataError, match=r"holds 1 in line 2: .* different orders, .* write the names of the classes"
+    ):
+        read_labelled([file("p.csv", "y_pred,y_true\n1,DDoS\n")], naming=unsure)
+    got = read_labelled([file("n.csv", "y_pred,y_true\nDDoS,DDoS\n")], naming=unsure)
+    assert got.predicted.tolist() == [1]

@@ -180,6 +180,43 @@ def test_the_level_holds_for_all_classes_together() -> None:
     assert (advice, reasons[0][:20]) == ("keep", 'recall of "kind 3" o')
 
 
+def test_many_classes_that_lost_by_chance_are_counted_and_not_all_named() -> None:
+    names = tuple(f"kind {n}" for n in range(10))
+    truth = np.repeat(np.arange(10), 40)
+    said = truth.copy()
+    for kind in range(2, 9):
+        said[np.flatnonzero(truth == kind)[:1]] = 0
+    advice, reasons = judged((truth, truth, said), gained(), Gate(max_loss_old=0.02), names)
+    assert advice == "promote"
+    assert sum("but on 40 rows no significant difference" in reason for reason in reasons) == 3
+    assert (
+        "4 more classes lost more than allowed on the old hold-out, each no significant difference" in reasons
+    )
+
+
+def test_without_a_comparison_class_by_class_nothing_is_promoted() -> None:
+    truth = np.repeat([0, 1, 2], 50)
+    worse = evaluate_classes(truth, turned(truth, 2, 10), NAMES)
+    right = evaluate_classes(truth, truth, NAMES)
+    before = [Evaluation("old", 150, right), Evaluation("new", 150, worse)]
+    after = [Evaluation("old", 150, right), Evaluation("new", 150, right)]
+    advice, reasons = recommend(before, after, GATE)
+    assert (advice, reasons[0][:39]) == ("keep", "the models were not compared class by c")
+
+
+def test_rows_of_a_group_count_as_one_for_a_class_too() -> None:
+    truth = np.repeat([0, 1, 2], 60)
+    host = np.arange(180) // 20
+    before, after = truth.copy(), turned(truth, 2, 20)  # one host of three
+    cell = compare("old", truth, before, after, groups=host, classes=NAMES)
+    assert (cell.groups, cell.shifts["recall/PortScan"]) == (9, ((-20, 1),))
+    assert cell.p_loss("recall/PortScan") == 0.5
+    alone = compare("old", truth, before, after, classes=NAMES)
+    assert alone.p_loss("recall/PortScan") < 1e-5
+    wide, narrow = (c.differences["recall/PortScan"] for c in (cell, alone))
+    assert wide.low < narrow.low < narrow.value == wide.value
+
+
 def test_limits_are_held_against_means_over_the_classes_that_occur() -> None:
     truth = np.repeat([0, 1], [90, 10])
     said = turned(truth, 1, 6)
