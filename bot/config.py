@@ -107,7 +107,7 @@ class LabelSection(_Section):
     def _some_value(self) -> LabelSection:
         if self.classes:
             return self._some_classes()
-        if "classes" in self.model_fields_set or not (self.positive or self.negative):
+        if not (self.positive or self.negative):
             raise ValueError(
                 'name the values of at least one class, for example negative = ["BENIGN"], or every class: '
                 'classes = ["BENIGN", "DDoS", "PortScan"]'

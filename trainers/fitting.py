@@ -5,11 +5,10 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-import numpy as np
-
 from trainers.base import Trainer, TrainingError
 
 if TYPE_CHECKING:
+    import numpy as np  # at run time late: the bot's engine knows this, and a status loads no NumPy
     import pandas as pd
 
     from trainers.dataset import TrainingData
@@ -31,6 +30,8 @@ def fit_on(trainer: Trainer, data: TrainingData, places: np.ndarray) -> Any:
     Raises:
         TrainingError: the trainer failed; the cause is kept.
     """
+    import numpy as np
+
     features, labels, keys = data.train_x, data.train_y, data.train_keys
     if not np.array_equal(places, np.arange(len(labels))):  # else no copy of them is needed
         features, labels, keys = features.iloc[places].reset_index(drop=True), labels[places], keys[places]
