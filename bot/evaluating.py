@@ -35,7 +35,7 @@ from detectors.segments import Segment, segments
 from detectors.source import header_of
 from state.records import Batch, PerformanceRecord, StateError, Trained
 from state.store import Store
-from trainers.base import ROW_ID, ModelRegistry, TrainingError
+from trainers.base import ROW_ID, ModelRegistry, TrainingError, label_word
 from trainers.tracking import metric_name
 
 log = logging.getLogger(__name__)
@@ -110,8 +110,9 @@ class Evaluating:
             notes += _about(batch, asked, rows)
         else:
             batch, rows = self.store.last_checked(model.name, sampled.sample.batch_sha256), sampled.rows
+            version = sampled.version
             metrics, intervals = sampled.measured.metrics, sampled.measured.intervals
-            fall, notes = self._degradation(sampled.measured.effective, sampled.version, model)
+            fall, notes = self._degradation(sampled.measured.effective, version, model)
             fall = None if fall is None else replace(fall, accuracy=metrics.accuracy or 0.0)
             notes += (*sampled.notes, *_by_labels(settled))
         found = _breaches(metrics, model)
@@ -131,7 +132,8 @@ class Evaluating:
             "degradation": None if fall is None else {**asdict(fall), "loss": fall.loss},
             "segments": [asdict(part) for part in parts],
             "classes": _classes(metrics),
-            "own_classes": bool(model.label.classes),  # else two, of which `every_class` makes more
+            # else two, of which `every_class` makes more
+            "own_classes": version is not None and bool(version.record.classes),
             "batch": _batch_details(batch, named=asked.batch is not None, drawn=sampled is not None),
             "sample": None if sampled is None else sampled.sample.name,
         }
@@ -301,7 +303,8 @@ def _order(
     if not known:
         return named, True
     longest = max(known, key=len)
-    return longest, all(longest[: len(classes)] == classes for classes in known)
+    words = [[label_word(name) for name in classes] for classes in (longest, *known)]
+    return longest, all(words[0][: len(own)] == own for own in words)
 
 
 def _measured(rows: LabelledPredictions) -> tuple[Metrics | ClassMetrics, Mapping[str, Interval]]:

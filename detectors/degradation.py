@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from detectors.cells import category
 from detectors.metrics import ClassMetrics, Metrics, Thresholds
 
 ALPHA = 0.01  # one-sided
@@ -206,10 +207,10 @@ def _broken(metrics: Metrics | ClassMetrics, reference: Reference, thresholds: T
         "recall": (thresholds.min_recall, _rest(thresholds.max_fnr)),
         "specificity": (_rest(thresholds.max_fpr),),
     }
-    now = _rates(metrics)
+    now, earlier_rates = _rates(metrics), {name.casefold(): share for name, share in reference.rates.items()}
     found = []
     for name, (right, rows) in now.items():
-        before, held = reference.rates.get(name, (0, 0))
+        before, held = earlier_rates.get(name.casefold(), (0, 0))
         if not rows or not held:
             continue
         asked = limits.get(name, (thresholds.min_recall,))  # of one of several classes
@@ -224,7 +225,7 @@ def _broken(metrics: Metrics | ClassMetrics, reference: Reference, thresholds: T
 def _rates(counts: Metrics | ClassMetrics) -> dict[str, Share]:
     if isinstance(counts, ClassMetrics):
         return {
-            f'recall of "{name}"': (counts.confusion[place][place], counts.support[name])
+            f'recall of "{category(name) or name}"': (counts.confusion[place][place], counts.support[name])
             for place, name in enumerate(counts.classes)
         }
     return {

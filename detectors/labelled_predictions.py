@@ -162,6 +162,7 @@ def read_labelled(
         truths = [_Part(p.path, p.frame, series_categories(p.frame["y_true"]), "y_true") for p in given]
         _require_filled(truths)
     if naming.classes:
+        _require_names(given, naming, said)
         given, truths = ([_named(part, naming, said) for part in parts] for parts in (given, truths))
     classes = _classes(given, truths, naming)
     if not classes and (together := _folded((*given, *truths), naming)):
@@ -257,6 +258,23 @@ def _classes(given: Sequence[_Part], truths: Sequence[_Part], naming: Naming) ->
             f"predictions {some_names(sorted(names[w] for w in said))}",
         )
     return (*own.values(), *(names[word] for word in sorted(names.keys() - own.keys())))
+
+
+def _require_names(given: Sequence[_Part], naming: Naming, said: _Said) -> None:
+    """Where a class is called by a number, numbers are names; one that no class has must have been a position."""
+    names = {(category(name) or name).casefold() for name in naming.classes}
+    if not any(number(name) is not None for name in names):
+        return
+    for part in given:
+        for line, word in enumerate(part.words.tolist(), 2):
+            if word is not None and number(word) is not None and word.casefold() not in names:
+                raise DataError(
+                    "labels",
+                    f"{part.path}: column {part.column} holds {word} in line {line}, which is none of the classes "
+                    f"({some_names(list(naming.classes))}): since some are called by numbers, a number is a name here "
+                    "and no position. Write the names of the classes",
+                )
+    said.add("some classes are called by numbers, so numbers are read as their names and not as positions")
 
 
 def _named(part: _Part, naming: Naming, said: _Said) -> _Part:

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from bot.evaluating import Evaluating
+from bot.evaluating import Evaluating, _order
 from bot.workspace import User, Workspace
 from trainers.base import TrainingError
 
@@ -202,3 +203,17 @@ def test_an_empty_file_is_bad_input(watched, run, tmp_path, content: str) -> Non
     done = run(watched.folder, "performance", tmp_path / "p.csv")
     assert (done.code, done.out, len(done.err.splitlines())) == (2, "", 1)
     assert ("is empty" in done.err) or ("no rows" in done.err)
+
+
+@pytest.mark.parametrize(
+    ("known", "order", "told"),
+    [
+        ([("BENIGN", "DDoS"), ("benign", "ddos", "scan")], ("benign", "ddos", "scan"), True),
+        ([("a", "b", "c"), ("a", "c", "b")], ("a", "b", "c"), False),
+        ([("a", "b"), ("a", "new", "b")], ("a", "new", "b"), False),
+        ([(), ()], ("x", "y"), True),
+    ],
+)
+def test_positions_can_be_told_where_no_class_has_moved(known, order, told):
+    versions = [SimpleNamespace(record=SimpleNamespace(classes=classes)) for classes in known]
+    assert _order(("x", "y"), *versions) == (order, told)

@@ -285,6 +285,17 @@ def test_classes_that_are_called_by_numbers_are_no_positions(file):
     got = read_labelled([file("p.csv", "y_pred,y_true\n0,0\n20,10\n10.0,10\n")], naming=naming)
     assert got.classes == ("10", "20", "0")
     assert (got.predicted.tolist(), got.truth.tolist()) == ([2, 1, 0], [2, 0, 0])
+    assert got.notes == (
+        "some classes are called by numbers, so numbers are read as their names and not as positions",
+    )
+
+
+def test_a_position_where_classes_are_called_by_numbers_is_refused(file):
+    naming = Naming("Label", classes=("1", "2", "3"), every_class=True)
+    with pytest.raises(
+        DataError, match=r'holds 0 in line 4, which is none of the classes \("1", "2", "3"\): since'
+    ):
+        read_labelled([file("p.csv", "y_pred,y_true\n1,2\n2,3\n0,1\n")], naming=naming)
 
 
 def test_positions_that_mean_one_thing_to_one_version_and_another_to_the_next_are_refused(file):
