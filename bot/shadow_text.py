@@ -12,6 +12,7 @@ from typing import Any
 
 from detectors.disagreement import Disagreement
 from state.records import ByLabels, Shadow
+from trainers.judgement import MINUS
 
 HONEST = "To differ is neither better nor worse: only labels show which version is right."
 TURNS = 3  # pairs of classes that are named
@@ -115,22 +116,43 @@ def troubles(shadow: Shadow) -> list[str]:
 
 
 def labels_line(champion: int, challenger: int, labels: ByLabels) -> str:
-    """Who was right, by the labels, on rows where the two differ."""
+    """On how much more of a batch one of both is right, by its labelled rows, and on how many of these each is."""
+    gain, low, high = labels.gain, labels.interval.low, labels.interval.high
+    better, worse = challenger, champion
+    if gain < 0:
+        gain, low, high, better, worse = -gain, -high, -low, champion, challenger
+    if low == high:  # nothing is estimated
+        by = f"by all {labels.rows:,} rows of the batch"
+        said = f"version {better} is right on {_points(gain)} points more of them than version {worse}"
+        if not gain:
+            said = f"versions {champion} and {challenger} are right on as many"
+    else:
+        by = f"by {labels.rows:,} labelled rows, weighted to stand for the batch"
+        said = f"version {better} is right on {_points(gain)} points more of it than version {worse}"
+        said += f" (95 % interval {_points(low)} to {_points(high)})"
+        if low <= 0 <= high:
+            said = f"no significant difference: {said}"
+    return f"{by}, {said}; {_as_drawn(champion, challenger, labels)}"
+
+
+def _as_drawn(champion: int, challenger: int, labels: ByLabels) -> str:
+    """The rows without their weights, as counts."""
     differing = labels.champion + labels.challenger + labels.neither
     if not differing:
-        return f"on none of {labels.rows:,} labelled rows do versions {champion} and {challenger} differ"
-    from trainers.judgement import mcnemar  # late: brings SciPy
-
-    p = mcnemar(labels.challenger, labels.champion)
-    shown = "p < 0.001" if p < 0.001 else f"p {p:.2g}"
-    sides = [(labels.challenger, challenger), (labels.champion, champion)]
-    (most, first), (fewest, second) = sorted(sides, key=lambda side: -side[0])
+        return "they differ on none of these rows"
     return (
-        f"versions {champion} and {challenger} differ on {differing:,} of {labels.rows:,} labelled rows: "
-        f"version {first} is right on {most:,}, version {second} on {fewest:,}"
+        f"they differ on {differing:,} of these rows: only version {challenger} is right on {labels.challenger:,}, "
+        f"only version {champion} on {labels.champion:,}"
         + (f", neither on {labels.neither:,}" if labels.neither else "")
-        + f" (McNemar's exact test, {shown})"
     )
+
+
+def _points(share: float) -> str:
+    """`3.1`, `−0.4`; what is not nothing never reads as nothing."""
+    text = f"{100 * share:.1f}"
+    if share and float(text) == 0:
+        text = f"{100 * share:.1g}"
+    return text.replace("-", MINUS)
 
 
 def status_line(shadow: Shadow) -> str:
@@ -157,8 +179,10 @@ def shadow_text(shadow: Shadow) -> str:
         lines.append(f"  {agreement(shadow, found)}")
         said = (ways(shadow, found), surely(found), where(found), levels(shadow, found))
         lines += [f"  {line}" for line in said if line]
-    if shadow.labels is not None:
-        lines.append(f"  by labels: {labels_line(shadow.champion, shadow.challenger, shadow.labels)}")
+    lines += [
+        f"  {PurePath(batch.path).name}: {labels_line(shadow.champion, shadow.challenger, labels)}"
+        for batch, labels in shadow.labelled
+    ]
     lines += [f"  {line}" for line in troubles(shadow)]
     if not shadow.batches:
         lines.append("  no batch has come since")
@@ -168,7 +192,7 @@ def shadow_text(shadow: Shadow) -> str:
 
 def as_dict(shadow: Shadow) -> dict[str, Any]:
     """The period as JSON types."""
-    found, labels = shadow.found, shadow.labels
+    found = shadow.found
     return {
         "retrain": shadow.retrain_id,
         "champion": shadow.champion,
@@ -177,7 +201,6 @@ def as_dict(shadow: Shadow) -> dict[str, Any]:
         "complete": shadow.complete,
         "running": shadow.running,
         "together": None if found is None else _counts(found),
-        "labels": None if labels is None else asdict(labels),
         "batches": [
             {
                 "path": batch.path,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bot import shadow_text as words
 from bot.slack.blocks import Block, Message, clip, context, section, table
-from bot.slack.text import bullets, clean, count, escape, name
+from bot.slack.text import bullets, clean, count, escape, file_name, name
 from state.records import Shadow
 
 TABLE_BATCHES = 30  # of the end's table, the newest
@@ -57,9 +57,9 @@ def _message(head: str, shadow: Shadow, more: list[Block]) -> Message:
         lines = [escape(clean(line, 400)) for line in told if line]
         if found.places:
             lines.append(_capital(words.where(found, name(found.places[0].name, 80))))
-    if shadow.labels is not None:
-        said = words.labels_line(shadow.champion, shadow.challenger, shadow.labels)
-        lines.append(f"*By labels:* {escape(said)}")
+    for batch, labels in shadow.labelled:
+        said = words.labels_line(shadow.champion, shadow.challenger, labels)
+        lines.append(f"*By labels:* {file_name(batch.path, 40)}: {escape(said)}")
     lines += [escape(clean(line, 300)) for line in words.troubles(shadow)]
     blocks = [section(f"{head}\n{bullets(lines, 12, 2400)}".strip()), *more]
     if found is not None:

@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import binomtest
 
 from bot import status
 from bot.bootstrap import Application
 from bot.config import FILE_NAME
+from bot.shadow_text import labels_line
 from bot.slack.rendering import Renderer
 from bot.text_report import status_text
-from state.records import Batch, ByLabels, Retrain, Shadow
+from state.records import Batch, Retrain, Shadow
 from tests.bot.test_scoring import CONFIGURATION, loans
 from tests.versions_beside import of_two
 from trainers import scoring
@@ -270,16 +270,27 @@ def test_labels_of_a_shadowed_batch_say_who_was_right(project, run) -> None:
     differ = ours != theirs
     right = int((theirs == truth)[differ].sum())
     wrong = int(differ.sum()) - right
-    assert project.shadow().labels == ByLabels(len(places), wrong, right)
-    p = binomtest(right, right + wrong).pvalue
-    assert right > wrong and p < 0.001
-    sentence = (
-        f"versions 1 and 2 differ on {differ.sum()} of {len(places)} labelled rows: version 2 is right on "
-        f"{right}, version 1 on {wrong} (McNemar's exact test, p < 0.001)"
+    ((_, labels),) = project.shadow().labelled
+    assert (labels.rows, labels.champion, labels.challenger) == (len(places), wrong, right)
+    weight = given["dc_weight"].to_numpy(float)
+    gains = (theirs == truth).astype(int) - (ours == truth)
+    assert labels.gain == pytest.approx(np.average(gains, weights=weight), abs=1e-6)
+    everywhere, known = both(project, batch), batch["label"].to_numpy()
+    real = (everywhere[1] == known).mean() - (everywhere[0] == known).mean()
+    assert 0 < labels.interval.low < real < labels.interval.high
+    sentence = labels_line(1, 2, labels)
+    assert sentence.startswith(
+        "by 400 labelled rows, weighted to stand for the batch, version 2 is right on "
+    )
+    assert sentence.endswith(
+        f"they differ on {differ.sum()} of these rows: only version 2 is right on {right}, only version 1 on {wrong}"
     )
     assert f"note: shadow period: {sentence}" in shown.out
+    assert f"\n  batch.csv: {sentence}\n" in run(project.folder, "shadow").out
+    (stored,) = run(project.folder, "shadow", "--json").json["shadow"]["batches"]
+    assert (stored["labels"]["gain"], stored["labels"]["challenger"]) == (labels.gain, right)
     (text,) = (text for kind, text in project.said() if kind == "shadow")
-    assert f"*By labels:* {sentence.replace('<', '&lt;')}" in text
+    assert f"*By labels:* `batch.csv`: {sentence}" in text
 
 
 def test_the_period_is_that_of_the_time_when_the_retrain_finished(made, project, tmp_path, run) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from detectors.disagreement import Place
+from detectors.metrics import Interval
 from state.records import ByLabels, Retrain
 from state.store import Store
 from tests.state.conftest import model_version
@@ -120,12 +121,17 @@ def test_without_it_nothing_is_asked(store, scene, now) -> None:
     assert (store.last_shadow("ids"), store.shadows_of("ids", fresh.sha256)) == (None, ())
 
 
-def test_labels_are_kept_with_the_batch_and_summed(store, scene, waiting, now) -> None:
-    for content, labels in (("2", ByLabels(50, 1, 4)), ("3", ByLabels(40, 0, 2))):
+def test_labels_are_kept_with_the_batch(store, scene, waiting, now) -> None:
+    answers = [
+        ByLabels(50, 1, 4, 0.021, Interval(-0.01, 0.05, "MOVER")),
+        ByLabels(40, 0, 2, 0.05, Interval(0.05, 0.05, "MOVER"), neither=3),
+    ]
+    for content, labels in zip("23", answers, strict=True):
         counted(store, waiting, scene.batch(content), now)
-        store.keep_labels(waiting.id, content * 64, ByLabels(1, 1, 0))
+        store.keep_labels(waiting.id, content * 64, replace(labels, rows=1))
         shadow = store.keep_labels(waiting.id, content * 64, labels)
-    assert shadow.labels == ByLabels(90, 1, 6)
+    assert [labels for _, labels in shadow.labelled] == answers
+    assert [batch.path for batch, _ in shadow.labelled] == ["/inbox/2.csv", "/inbox/3.csv"]
     assert [one.retrain_id for one in store.shadows_of("ids", "3" * 64)] == [waiting.id]
     assert store.shadows_of("other", "3" * 64) == ()
 

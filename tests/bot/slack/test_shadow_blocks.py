@@ -12,6 +12,7 @@ from bot.slack.incident_blocks import incident_message
 from bot.slack.retrain_blocks import retrain_finished
 from bot.slack.status_blocks import model_status
 from detectors.disagreement import Disagreement, Place, Said
+from detectors.metrics import Interval
 from state.records import ByLabels, Shadow, ShadowedBatch
 from tests.versions_beside import of_two
 
@@ -59,14 +60,17 @@ def test_of_several_classes_the_thread_names_which_became_which(
         ("s<n", "x", 3),
     ]
     found = Disagreement(tuple(Said(*pair) for pair in pairs), 0.9, 0.8, several=True)
-    by_labels = ByLabels(60, 2, 9, 4)
+    by_labels = ByLabels(60, 2, 9, 0.1, Interval(-0.012, 0.21, "MOVER"), 4)
     batches = (replace(shadow.batches[0], found=found, labels=by_labels),)
     drawn = shown(accepted(said.shadow_progress(replace(shadow, batches=batches))))
     assert (
         "• 2.0 % are ok to version 4 and s&lt;n to version 5, 1.2 % ok and x, 1.0 % x and ok, 0.8 % otherwise\n"
         in drawn
     )
-    assert "version 5 is right on 9, version 4 on 2, neither on 4 (McNemar's exact test, p 0.065)" in drawn
+    assert (
+        "no significant difference: version 5 is right on 10.0 points more of it than version 4 (95 % interval −1.2 "
+        "to 21.0); they differ on 15 of these rows: only version 5 is right on 9, only version 4 on 2, neither on 4\n"
+    ) in drawn
     assert "Mean confidence: version 4 and 5 0.900 and 0.800" in drawn and "ositive" not in drawn
 
 
@@ -95,16 +99,21 @@ def test_one_that_ended_before_its_time_says_so(shadow: Shadow, shown: Any) -> N
     assert drawn.startswith("*Shadow, ended after 2 of 3 batches:* version 5 beside version 4.\n")
 
 
-def test_labels_say_who_was_right(shadow: Shadow, accepted: Any, shown: Any) -> None:
-    first = replace(shadow.batches[0], labels=ByLabels(200, 3, 19))
-    drawn = shown(accepted(said.shadow_progress(replace(shadow, batches=(first,)))))
+def test_labels_say_who_was_right_of_each_batch(shadow: Shadow, accepted: Any, shown: Any) -> None:
+    one, other = shadow.batches
+    first = replace(one, labels=ByLabels(200, 3, 19, -0.031, Interval(-0.05, -0.012, "MOVER")))
+    second = replace(other, labels=ByLabels(30, 0, 2, 2 / 30, Interval(2 / 30, 2 / 30, "MOVER")))
+    drawn = shown(accepted(said.shadow_progress(replace(shadow, batches=(first, second)))))
     assert (
-        "• *By labels:* versions 4 and 5 differ on 22 of 200 labelled rows: version 5 is right on 19, version 4 "
-        "on 3 (McNemar's exact test, p &lt; 0.001)\n"
+        "• *By labels:* `monday.csv`: by 200 labelled rows, weighted to stand for the batch, version 4 is right on "
+        "3.1 points more of it than version 5 (95 % interval 1.2 to 5.0); they differ on 22 of these rows: only "
+        "version 5 is right on 19, only version 4 on 3\n"
+        "• *By labels:* `tuesday.csv`: by all 30 rows of the batch, version 5 is right on 6.7 points more of them "
+        "than version 4; they differ on 2 of these rows: only version 5 is right on 2, only version 4 on 0\n"
     ) in drawn
-    alike = replace(shadow.batches[0], labels=ByLabels(200, 0, 0))
+    alike = replace(one, labels=ByLabels(200, 0, 0, 0.0, Interval(-0.018, 0.018, "MOVER")))
     drawn = shown(said.shadow_progress(replace(shadow, batches=(alike,))))
-    assert "on none of 200 labelled rows do versions 4 and 5 differ" in drawn
+    assert "no significant difference" in drawn and "; they differ on none of these rows\n" in drawn
 
 
 def test_where_nothing_could_be_scored_the_reason_is_all(shadow: Shadow, accepted: Any, shown: Any) -> None:
