@@ -15,7 +15,7 @@ from state.store import Store
 from tests.state.conftest import model_version
 from tests.versions_beside import of_two
 
-FOUND = of_two(60, 1, 4, 35, 0.36, 0.39, (Place('proto = "17"', 20, 4),))
+FOUND = of_two(60, 1, 4, 35, 0.36, 0.39, (Place('proto = "17"', 20, 4, 100, 5),))
 
 
 @pytest.fixture
