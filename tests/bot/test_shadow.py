@@ -167,6 +167,7 @@ def test_what_is_counted_and_logged(project) -> None:
     project.check(first, "copy.csv")  # the same bytes
     broken = paid(600, 21).rename(columns={"income": "Income EUR"})
     assert project.check(broken, "broken.csv").verdict == "broken_feed"
+    assert project.check(paid(20, 19), "few.csv").verdict == "insufficient_data"
     assert [one.path.rpartition("/")[2] for one in project.shadow().batches] == ["first.csv"]
     entries = project.store.to_log(datetime.now(UTC), 100)
     steps = [entry.payload["steps"] for entry in entries if entry.kind == "check"]

@@ -71,13 +71,33 @@ def test_the_same_content_counts_once_and_an_earlier_one_not_at_all(store, scene
     assert store.shadow_for(replace(fresh, model="other")) is None
 
 
-def test_a_batch_in_quarantine_does_not_count_until_it_is_released(store, scene, waiting, now) -> None:
+def test_a_batch_in_quarantine_does_not_count_until_it_is_checked_again(store, scene, waiting, now) -> None:
     key = scene.batch("2")
     counted(store, waiting, key, now)
     store.quarantine_batch(key, "/quarantine/2.csv", "U1", "", now)
     assert store.shadow(waiting.id).batches == ()
     store.release_batch(key, "/inbox/2.csv", "U1", "", now)
-    assert len(store.shadow(waiting.id).batches) == 1
+    assert store.shadow(waiting.id).batches == ()
+    again = store.claim_batch("ids", "2" * 64, "/inbox/2.csv", "1", "another policy", now).batch
+    assert store.shadow(waiting.id).batches == ()
+    store.save_report(again.id, scene.report(), b"profile", now)
+    assert [batch.batch_id for batch in store.shadow(waiting.id).batches] == [key]
+
+
+def test_one_that_comes_back_after_the_end_makes_no_more_than_are_wanted(store, scene, waiting, now) -> None:
+    first, second, third = (scene.batch(content) for content in "234")
+    counted(store, waiting, first, now)
+    store.quarantine_batch(first, "/quarantine/2.csv", "U1", "", now)
+    for key in (second, third):
+        assert counted(store, waiting, key, now) is not None
+    assert store.shadow(waiting.id).complete
+    store.release_batch(first, "/inbox/2.csv", "U1", "", now)
+    shadow = store.shadow(waiting.id)
+    assert ([batch.batch_id for batch in shadow.batches], shadow.complete) == ([second, third], True)
+    again = store.claim_batch("ids", "2" * 64, "/inbox/2.csv", "1", "another policy", now).batch
+    store.save_report(again.id, scene.report(), b"profile", now)
+    shadow = store.shadow(waiting.id)
+    assert ([batch.batch_id for batch in shadow.batches], shadow.found.rows) == ([first, second], 200)
 
 
 def test_one_that_could_not_be_scored_counts_and_says_why(store, scene, waiting, now) -> None:
