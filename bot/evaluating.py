@@ -99,7 +99,9 @@ class Evaluating:
         asked = files if isinstance(files, Labelled) else Labelled((files,))
         sampled = self._sampled(model, asked)
         settled = (
-            None if sampled is None else settle(self.store, sampled.sample, sampled.rows, model.label_spec())
+            None
+            if sampled is None
+            else settle(self.store, sampled.sample, sampled.rows, sampled.weight, model.label_spec())
         )
         if sampled is None:
             batch = self._batch(model, asked.batch)

@@ -185,7 +185,9 @@ class Monitoring:
         self, champion: Trained, batch: Batch, report: DriftReport, profile: Profile
     ) -> Beside | None:
         """What a challenger in its shadow period says of the batch too; nothing is loaded where there is none."""
-        if report.verdict == "broken_feed" or (shadow := self.store.shadow_for(batch)) is None:
+        if report.verdict in ("broken_feed", "insufficient_data"):
+            return None  # such a batch tells too little to use up one of the few
+        if (shadow := self.store.shadow_for(batch)) is None:
             return None
         from bot.shadowing import score_beside
 

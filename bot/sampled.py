@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bot.samples import Returned
 from detectors.errors import DataError
@@ -12,6 +13,9 @@ from detectors.weighted import Weighted, evaluate_weighted, evaluate_weighted_cl
 from state.records import Sample, Trained
 from trainers.base import LabelSpec, TrainingError
 
+if TYPE_CHECKING:
+    import numpy as np
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sampled:
@@ -19,12 +23,14 @@ class Sampled:
 
     Attributes:
         rows: what the version says, and what is true.
+        weight: how many rows of the batch each of them stands for, shape (rows,).
         version: the one for which the sample was drawn.
         notes: what was read in a certain way.
     """
 
     sample: Sample
     rows: LabelledPredictions
+    weight: np.ndarray
     measured: Weighted
     version: Trained
     notes: tuple[str, ...]
@@ -81,4 +87,4 @@ def measured_sample(returned: Returned, version: Trained, spec: LabelSpec) -> Sa
         )
     else:
         measured = evaluate_weighted(truth, predicted, probability, weight)
-    return Sampled(sample, rows, measured, version, tuple(notes))
+    return Sampled(sample, rows, weight, measured, version, tuple(notes))

@@ -6,15 +6,18 @@ Differing is neither better nor worse: nothing here may sound as if it were.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import PurePath
 from typing import Any
 
 from detectors.disagreement import Disagreement
 from state.records import ByLabels, Shadow
+from trainers.judgement import MINUS
 
 HONEST = "To differ is neither better nor worse: only labels show which version is right."
 TURNS = 3  # pairs of classes that are named
+Named = Callable[[str], str]  # how a name is written: in Slack as code
 SHOWN = 20  # batches of the table a person reads; --json has all
 
 
@@ -47,12 +50,12 @@ def agreement(shadow: Shadow, found: Disagreement) -> str:
     )
 
 
-def ways(shadow: Shadow, found: Disagreement) -> str:
-    """Which way they differ, the larger side first; empty where they do not."""
+def ways(shadow: Shadow, found: Disagreement, named: Named = str) -> str:
+    """Which way they differ, the larger side first, classes as `named` writes them; empty where they do not."""
     if not found.differing:
         return ""
     if found.several:
-        return _turns(shadow, found)
+        return _turns(shadow, found, named)
     only = found.positive(champion=False, challenger=True), found.positive(champion=True, challenger=False)
     sides = [(only[0], shadow.challenger), (only[1], shadow.champion)]
     (most, first), (fewest, second) = sorted(sides, key=lambda side: -side[0])
@@ -62,35 +65,47 @@ def ways(shadow: Shadow, found: Disagreement) -> str:
     )
 
 
-def _turns(shadow: Shadow, found: Disagreement) -> str:
+def _turns(shadow: Shadow, found: Disagreement, named: Named) -> str:
     """Which class becomes which, the most frequent ones."""
     first, *more = found.turned[:TURNS]
     said = [
-        f"{share(first.rows, found.rows)} are {first.champion} to version {shadow.champion} and {first.challenger} to "
-        f"version {shadow.challenger}"
+        f"{share(first.rows, found.rows)} are {named(first.champion)} to version {shadow.champion} and "
+        f"{named(first.challenger)} to version {shadow.challenger}"
     ]
-    said += [f"{share(one.rows, found.rows)} {one.champion} and {one.challenger}" for one in more]
+    said += [
+        f"{share(one.rows, found.rows)} {named(one.champion)} and {named(one.challenger)}" for one in more
+    ]
     if rest := sum(one.rows for one in found.turned[TURNS:]):
         said.append(f"{share(rest, found.rows)} otherwise")
     return ", ".join(said)
 
 
-def surely(found: Disagreement) -> str:
-    """The interval of the share that differs."""
-    interval = found.interval
-    if interval is None:
+def _scored(shadow: Shadow) -> list[Disagreement]:
+    return [batch.found for batch in shadow.batches if batch.found is not None and batch.found.rows]
+
+
+def by_batch(shadow: Shadow) -> str:
+    """The least and the most that differs in one batch: they may be far apart; empty of a single batch."""
+    each = _scored(shadow)
+    if len(each) < 2:
         return ""
-    return f"95 % interval of what differs: {100 * interval.low:.2g} to {100 * interval.high:.2g} %"
+    least, most = (pick(each, key=lambda found: found.share) for pick in (min, max))
+    low, high = (share(found.differing, found.rows) for found in (least, most))
+    return f"by batch {low if low == high else f'{low} to {high}'} differs"
 
 
-def where(found: Disagreement, named: str = "") -> str:
-    """Where most of what differs lies, the place as `named` if given; empty where it is in no one place."""
+def where(shadow: Shadow, found: Disagreement, named: Named = str) -> str:
+    """Where most of what differs lies; empty where it is in no one place."""
     if not found.places:
         return ""
     place = found.places[0]
+    differing, rows = share(place.differing, place.among_differing), share(place.rows, place.among)
+    scored = len(_scored(shadow))
+    if place.batches == scored:
+        return f"most of it where {named(place.name)}: {differing} of what differs, {rows} of all rows"
     return (
-        f"most of it where {named or place.name}: {share(place.differing, found.differing)} of what differs, "
-        f"{share(place.rows, found.rows)} of all rows"
+        f"most of it where {named(place.name)}, in {place.batches:,} of {scored:,} batches: {differing} of what "
+        f"differs in these, {rows} of their rows"
     )
 
 
@@ -115,22 +130,43 @@ def troubles(shadow: Shadow) -> list[str]:
 
 
 def labels_line(champion: int, challenger: int, labels: ByLabels) -> str:
-    """Who was right, by the labels, on rows where the two differ."""
+    """On how much more of a batch one of both is right, by its labelled rows, and on how many of these each is."""
+    gain, low, high = labels.gain, labels.interval.low, labels.interval.high
+    better = challenger
+    if gain < 0:
+        gain, low, high, better = -gain, -high, -low, champion
+    if low == high:  # nothing is estimated
+        by = f"by all {labels.rows:,} rows of the batch"
+        said = f"version {better} is right on {_points(gain)} points more of them"
+        if not gain:
+            said = f"versions {champion} and {challenger} are right on as many"
+    else:
+        by = f"by {labels.rows:,} labelled rows, weighted to stand for the batch"
+        said = f"version {better} is right on {_points(gain)} points more of it"
+        said += f" (95 % interval {_points(low)} to {_points(high)})"
+        if low <= 0 <= high:
+            said = f"no significant difference: {said}"
+    return f"{by}, {said}; {_as_drawn(champion, challenger, labels)}"
+
+
+def _as_drawn(champion: int, challenger: int, labels: ByLabels) -> str:
+    """The rows without their weights, as counts."""
     differing = labels.champion + labels.challenger + labels.neither
     if not differing:
-        return f"on none of {labels.rows:,} labelled rows do versions {champion} and {challenger} differ"
-    from trainers.judgement import mcnemar  # late: brings SciPy
-
-    p = mcnemar(labels.challenger, labels.champion)
-    shown = "p < 0.001" if p < 0.001 else f"p {p:.2g}"
-    sides = [(labels.challenger, challenger), (labels.champion, champion)]
-    (most, first), (fewest, second) = sorted(sides, key=lambda side: -side[0])
+        return "they differ on none of these"
     return (
-        f"versions {champion} and {challenger} differ on {differing:,} of {labels.rows:,} labelled rows: "
-        f"version {first} is right on {most:,}, version {second} on {fewest:,}"
+        f"they differ on {differing:,} of these: only version {challenger} is right on {labels.challenger:,}, "
+        f"only version {champion} on {labels.champion:,}"
         + (f", neither on {labels.neither:,}" if labels.neither else "")
-        + f" (McNemar's exact test, {shown})"
     )
+
+
+def _points(share: float) -> str:
+    """`3.1`, `−0.4`; what is not nothing never reads as nothing."""
+    text = f"{100 * share:.1f}"
+    if share and float(text) == 0:
+        text = f"{100 * share:.1g}"
+    return text.replace("-", MINUS)
 
 
 def status_line(shadow: Shadow) -> str:
@@ -155,10 +191,12 @@ def shadow_text(shadow: Shadow) -> str:
     lines, found = [f"{head}, {state}"], shadow.found
     if found is not None:
         lines.append(f"  {agreement(shadow, found)}")
-        said = (ways(shadow, found), surely(found), where(found), levels(shadow, found))
+        said = (ways(shadow, found), by_batch(shadow), where(shadow, found), levels(shadow, found))
         lines += [f"  {line}" for line in said if line]
-    if shadow.labels is not None:
-        lines.append(f"  by labels: {labels_line(shadow.champion, shadow.challenger, shadow.labels)}")
+    lines += [
+        f"  {PurePath(batch.path).name}: {labels_line(shadow.champion, shadow.challenger, labels)}"
+        for batch, labels in shadow.labelled
+    ]
     lines += [f"  {line}" for line in troubles(shadow)]
     if not shadow.batches:
         lines.append("  no batch has come since")
@@ -168,7 +206,7 @@ def shadow_text(shadow: Shadow) -> str:
 
 def as_dict(shadow: Shadow) -> dict[str, Any]:
     """The period as JSON types."""
-    found, labels = shadow.found, shadow.labels
+    found = shadow.found
     return {
         "retrain": shadow.retrain_id,
         "champion": shadow.champion,
@@ -177,7 +215,6 @@ def as_dict(shadow: Shadow) -> dict[str, Any]:
         "complete": shadow.complete,
         "running": shadow.running,
         "together": None if found is None else _counts(found),
-        "labels": None if labels is None else asdict(labels),
         "batches": [
             {
                 "path": batch.path,

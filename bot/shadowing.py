@@ -138,11 +138,14 @@ class Settled:
     trouble: str = ""
 
 
-def settle(store: Store, sample: Sample, rows: LabelledPredictions, spec: LabelSpec) -> Settled | None:
+def settle(
+    store: Store, sample: Sample, rows: LabelledPredictions, weight: np.ndarray, spec: LabelSpec
+) -> Settled | None:
     """Let the challenger predict a labelled sample of a batch that it has scored in a shadow period.
 
     Args:
         sample: what was given out;  rows: as the version it was drawn for has predicted them.
+        weight: how many rows of the batch each stands for, shape (rows,).
         spec: what their labels are.
 
     Returns:
@@ -166,13 +169,22 @@ def settle(store: Store, sample: Sample, rows: LabelledPredictions, spec: LabelS
     except Exception as error:  # noqa: BLE001  as above
         return Settled(shadow, trouble=_reason(error))
     theirs = theirs if known is None else known[theirs]
-    ours_right, theirs_right, differ = (
-        rows.predicted == rows.truth,
-        theirs == rows.truth,
-        rows.predicted != theirs,
+    return Settled(shadow, _by_labels(rows, theirs, weight))
+
+
+def _by_labels(rows: LabelledPredictions, theirs: np.ndarray, weight: np.ndarray) -> ByLabels:
+    from detectors.weighted import gain
+
+    champion, challenger = rows.predicted == rows.truth, theirs == rows.truth
+    more, interval = gain(challenger, champion, weight)
+    return ByLabels(
+        rows=len(rows.truth),
+        champion=int((champion & ~challenger).sum()),
+        challenger=int((challenger & ~champion).sum()),
+        gain=more,
+        interval=interval,
+        neither=int(((rows.predicted != theirs) & ~champion & ~challenger).sum()),
     )
-    counts = (ours_right & ~theirs_right, theirs_right & ~ours_right, differ & ~ours_right & ~theirs_right)
-    return Settled(shadow, ByLabels(len(rows.truth), *(int(rows_of.sum()) for rows_of in counts)))
 
 
 def keep_settled(store: Store, sample: Sample, settled: Settled, evaluation: int, now: datetime) -> None:

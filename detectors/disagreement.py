@@ -11,7 +11,6 @@ if TYPE_CHECKING:  # at run time late: a status reads what is stored, and loads 
     import numpy as np
 
     from detectors.codes import CodedRows
-    from detectors.metrics import Interval
     from detectors.profile import FeatureProfile
 
 ALPHA = 0.01
@@ -29,11 +28,17 @@ class Place:
     Attributes:
         name: `Protocol = "17"`, `Dst Port above 53 up to 80`.
         rows: in it;  differing: of these, on how many the versions differ.
+        among: rows of the batches in which it stood out, with those that lie elsewhere;  among_differing: of these, on
+            how many the versions differ.
+        batches: in how many it stood out: of the others it is not kept how many rows lie in it.
     """
 
     name: str
     rows: int
     differing: int
+    among: int
+    among_differing: int
+    batches: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +95,6 @@ class Disagreement:
             one.rows for one in self.said if fits(one.champion, champion) and fits(one.challenger, challenger)
         )
 
-    @property
-    def interval(self) -> Interval | None:
-        """95 % of that share, Clopper-Pearson; None without rows."""
-        from detectors.intervals import clopper_pearson
-
-        return clopper_pearson(self.differing, self.rows)
-
 
 def disagreement(
     champion: tuple[np.ndarray, np.ndarray],
@@ -133,15 +131,17 @@ def disagreement(
 
 
 def together(found: Iterable[Disagreement]) -> Disagreement | None:
-    """Several batches as one; None of none. A place must hold most of what differs in all of them."""
+    """Several batches as one; None of none.
+
+    A place must hold most of what differs in all of them, though it need not have stood out in each.
+    """
     each = [one for one in found if one.rows]
     if not each:
         return None
     rows = sum(one.rows for one in each)
-    sums: dict[str, tuple[int, int]] = {}
+    listed: dict[str, list[Place]] = {}
     for place in (place for one in each for place in one.places):
-        known = sums.get(place.name, (0, 0))
-        sums[place.name] = (known[0] + place.rows, known[1] + place.differing)
+        listed.setdefault(place.name, []).append(place)
     differing = sum(one.differing for one in each)
     said = Counter[tuple[str, str]]()
     for one in each:
@@ -150,8 +150,20 @@ def together(found: Iterable[Disagreement]) -> Disagreement | None:
         _sorted([Said(*names, count) for names, count in said.items()]),
         champion_mean=sum(one.champion_mean * one.rows for one in each) / rows,
         challenger_mean=sum(one.challenger_mean * one.rows for one in each) / rows,
-        places=_most_of([Place(name, *counts) for name, counts in sums.items()], rows, differing),
+        places=_most_of(map(_summed, listed.values()), differing),
         several=each[0].several,
+    )
+
+
+def _summed(same: Sequence[Place]) -> Place:
+    """One place of several batches."""
+    return Place(
+        same[0].name,
+        rows=sum(place.rows for place in same),
+        differing=sum(place.differing for place in same),
+        among=sum(place.among for place in same),
+        among_differing=sum(place.among_differing for place in same),
+        batches=sum(place.batches for place in same),
     )
 
 
@@ -179,22 +191,22 @@ def _places(parts: Sequence[FeatureProfile], rows: CodedRows, differ: np.ndarray
             inside = int(every[codes].sum())
             if 0 < inside < count:
                 tried += 1
-                found.append(Place(name, inside, int(odd[codes].sum())))
+                found.append(Place(name, inside, int(odd[codes].sum()), count, differing))
     kept = [
         place
-        for place in _most_of(found, count, differing)
+        for place in _most_of(found, differing)
         if tried * hypergeometric_tail(place.differing, place.rows, differing, count) <= ALPHA
     ]
     return tuple(kept[:_KEPT])
 
 
-def _most_of(places: Sequence[Place], rows: int, differing: int) -> tuple[Place, ...]:
-    """Those that hold most of what differs and far fewer of all rows, the most concentrated first."""
+def _most_of(places: Iterable[Place], differing: int) -> tuple[Place, ...]:
+    """Those that hold most of what differs and far fewer of the rows, the most concentrated first."""
     most = [
         place
         for place in places
         if place.differing > _MOST * differing
-        and place.rows <= _LARGEST * rows
-        and place.differing * rows >= _LIFT * place.rows * differing
+        and place.rows <= _LARGEST * place.among
+        and place.differing * place.among >= _LIFT * place.rows * place.among_differing
     ]
     return tuple(sorted(most, key=lambda place: (-place.differing / place.rows, place.name)))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-Method = Literal["Clopper-Pearson", "bootstrap", "Newcombe", "Korn-Graubard"]
+Method = Literal["Clopper-Pearson", "bootstrap", "Newcombe", "Korn-Graubard", "MOVER"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import TYPE_CHECKING, Literal
@@ -317,9 +317,13 @@ def numeric_profile(name: str, values: np.ndarray, invalid: int = 0) -> FeatureP
     return FeatureProfile(name, "numeric", grid=grid, edges=edges).summarize(values, invalid)
 
 
-def categorical_profile(name: str, values: np.ndarray) -> FeatureProfile:
-    """Categories learned from reference values (object array of str and None), and their counts."""
-    found = Counter(v for v in values.tolist() if v is not None)
+def categorical_profile(name: str, values: np.ndarray, possible: Iterable[str] = ()) -> FeatureProfile:
+    """Categories learned from reference values (object array of str and None), and their counts.
+
+    What is `possible` is known too, where it has no rows.
+    """
+    found = Counter(dict.fromkeys(possible, 0))
+    found.update(v for v in values.tolist() if v is not None)
     known = tuple(sorted(found, key=lambda word: (-found[word], word)))
     return FeatureProfile(name, "categorical", known=known).summarize(values)
 

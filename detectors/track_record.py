@@ -128,8 +128,8 @@ def named(predicted: np.ndarray, classes: Sequence[str]) -> np.ndarray:
 def class_profile(
     predicted: np.ndarray, classes: Sequence[str], variation: Mapping[str, float] | None = None
 ) -> FeatureProfile:
-    """The summary of predicted classes, named `PREDICTED_CLASS`."""
-    profile = categorical_profile(PREDICTED_CLASS, named(predicted, classes))
+    """The summary of predicted classes, named `PREDICTED_CLASS`; one that is never said is known all the same."""
+    profile = categorical_profile(PREDICTED_CLASS, named(predicted, classes), classes)
     return replace(profile, variation=dict(variation or {}))
 
 

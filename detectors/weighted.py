@@ -3,13 +3,15 @@
 A rate is the ratio of two weighted totals (Hájek), its weights the inverse chances (Horvitz and Thompson), so it is
 that of the whole batch whichever rows were likelier to be drawn. Its variance is that of the linearized ratio under a
 draw of fixed size (Deville), its interval that of Korn and Graubard: Clopper and Pearson's, with as many rows as a
-simple random sample of the same variance would have.
+simple random sample of the same variance would have. A difference of two such rates has the interval of Zou and Donner
+(MOVER), which takes theirs together.
 
 References: Horvitz and Thompson, "A generalization of sampling without replacement from a finite universe", JASA 47
 (1952); Hájek, "Comment on a paper by D. Basu", in Foundations of Statistical Inference (1971); Deville, "Variance
 estimation for complex statistics and estimators", Survey Methodology 25 (1999); Korn and Graubard, "Confidence
 intervals for proportions with small expected number of positive counts estimated from survey data", Survey Methodology
-24 (1998).
+24 (1998); Zou and Donner, "Construction of confidence intervals about effect measures: a general approach", Statistics
+in Medicine 27 (2008).
 """
 
 from __future__ import annotations
@@ -184,6 +186,45 @@ def rate(hit: np.ndarray, of: np.ndarray, weight: np.ndarray) -> Rate | None:
         # at most what a simple random sample of these rows would tell, the larger a part of the batch the more
         effective = min(value * (1 - value) / max(spread, 1e-12), rows / (1 - len(weight) / weight.sum()))
     return Rate(value, rows, float(effective), _korn_graubard(value, float(effective)))
+
+
+def gain(challenger: np.ndarray, champion: np.ndarray, weight: np.ndarray) -> tuple[float, Interval]:
+    """On how much more of the whole batch the challenger is right than the champion, from -1 to 1, and its interval.
+
+    The share that only the one gets right less the share that only the other does: the rows may have been drawn by
+    the champion's doubts, which picks its errors and not the challenger's; the weights make up for that.
+
+    Args:
+        challenger / champion: whether it is right, bool, shape (rows,), at least one row.
+        weight: inverse chance of inclusion, at least 1, shape (rows,).
+    """
+    won, lost = challenger & ~champion, champion & ~challenger
+    every = np.ones(len(weight), dtype=bool)
+    up, down = rate(won, every, weight), rate(lost, every, weight)
+    if up is None or down is None:
+        raise ValueError("there are no rows")
+    value, total = up.value - down.value, weight.sum()
+    ours, theirs = _variance((won - up.value) / total, weight), _variance((lost - down.value) / total, weight)
+    both = _variance((won.astype(int) - lost - value) / total, weight)
+    size = 2 * np.sqrt(ours * theirs)
+    like = float(np.clip((ours + theirs - both) / size, -1, 1)) if size > 0 else 0.0
+
+    def reach(one: float, other: float) -> float:
+        return float(np.sqrt(max(0.0, one * one + other * other - 2 * like * one * other)))
+
+    low = value - reach(up.value - up.interval.low, _at_most(down, weight) - down.value)
+    high = value + reach(_at_most(up, weight) - up.value, down.value - down.interval.low)
+    return value, Interval(low, high, "MOVER")
+
+
+def _at_most(known: Rate, weight: np.ndarray) -> float:
+    """The upper limit of a share of all rows, as sure as Kish's number of rows at most: where its hits were drawn with
+    large chances only, they do not show how much lies in rows of small ones."""
+    if (weight <= 1.0).all():
+        return known.interval.high
+    return _korn_graubard(
+        known.value, min(known.effective, float(weight.sum() ** 2 / (weight**2).sum()))
+    ).high
 
 
 def _variance(residual: np.ndarray, weight: np.ndarray) -> float:

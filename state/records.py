@@ -185,13 +185,18 @@ class ByLabels:
     """Who was right on labelled rows of a batch.
 
     Attributes:
-        rows: that have a label;  champion / challenger: on how many of them only this one is right.
+        rows: that have a label;  champion / challenger: on how many of them only this one is right. These are counts
+            of rows as they were drawn, which may have been by the champion's doubts: they show no winner.
+        gain: on how much more of the whole batch the challenger is right, from -1 to 1, by the rows' weights.
+        interval: 95 % of that; both its ends are the gain where the whole batch has labels.
         neither: on how many the two differ and neither is right, which takes more than two classes.
     """
 
     rows: int
     champion: int
     challenger: int
+    gain: float
+    interval: Interval
     neither: int = 0
 
 
@@ -241,17 +246,9 @@ class Shadow:
         return together(batch.found for batch in self.batches if batch.found is not None)
 
     @property
-    def labels(self) -> ByLabels | None:
-        """The labelled rows of all batches together; None before there are any."""
-        known = [batch.labels for batch in self.batches if batch.labels is not None]
-        if not known:
-            return None
-        return ByLabels(
-            sum(one.rows for one in known),
-            sum(one.champion for one in known),
-            sum(one.challenger for one in known),
-            sum(one.neither for one in known),
-        )
+    def labelled(self) -> tuple[tuple[ShadowedBatch, ByLabels], ...]:
+        """The batches of which rows have labels, with who was right on them."""
+        return tuple((batch, batch.labels) for batch in self.batches if batch.labels is not None)
 
     @property
     def troubles(self) -> tuple[str, ...]:

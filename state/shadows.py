@@ -131,10 +131,15 @@ def _load(db: Database, retrain_id: int) -> Shadow | None:
     row = db.row(_PERIOD, retrain_id)
     if row is None:
         return None
-    batches = db.rows(  # a batch in quarantine is no part of the history
+    # A batch in quarantine is no part of the history, nor is one that was released until it is checked again; with it
+    # there may be more than were asked for.
+    batches = db.rows(
         "SELECT s.*, b.path FROM shadows AS s JOIN batches AS b ON b.id = s.batch_id"
-        " WHERE s.retrain_id = ? AND b.quarantine IS NULL ORDER BY s.id",
+        " WHERE s.retrain_id = ? AND b.quarantine IS NULL AND EXISTS (SELECT 1 FROM batches AS same"
+        " WHERE same.model = b.model AND same.sha256 = b.sha256 AND +same.state = 'checked'"
+        " AND same.quarantine IS NULL) ORDER BY s.id LIMIT ?",
         retrain_id,
+        row["shadow_batches"],
     )
     return Shadow(
         retrain_id=row["id"],

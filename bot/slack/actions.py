@@ -26,7 +26,7 @@ from bot.slack.incident_blocks import snooze_choice
 from bot.slack.samples import hand_out
 from bot.slack.services import Services
 from bot.slack.status_blocks import refusal
-from bot.slack.text import file_name, person, when
+from bot.slack.text import capital, file_name, person, when
 from bot.slack.version_blocks import rolled_back_to
 from detectors.errors import DataError
 from detectors.location import location
@@ -153,7 +153,7 @@ class Clicks:
         if incident.state != "open":
             raise Refused(self._too_late(incident))
         if reason := self.services.retraining.refusal(model, incident_id=incident.id):
-            raise StateError(reason[:1].upper() + reason[1:])
+            raise StateError(capital(reason))
         open_approval(self.services, client, body["trigger_id"], model, incident)
 
     def open_form(self, body: Body, client: WebClient) -> None:

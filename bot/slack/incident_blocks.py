@@ -25,7 +25,7 @@ from bot.slack.blocks import (
     section,
 )
 from bot.slack.retrain_blocks import metrics_table, outcome_line
-from bot.slack.text import clean, clock, count, escape, file_name, link, listed, name, person, when
+from bot.slack.text import capital, clean, clock, count, escape, file_name, link, listed, name, person, when
 from detectors.report import DriftReport
 from state.records import BOT, Batch, Feedback, Incident, Retrain, Shadow, Silence
 from trainers.base import ModelVersion
@@ -317,8 +317,7 @@ def _decision(case: _Case) -> _Parts:
         f" {case.retrain.champion_version}; the buttons are in the thread.* The gate recommends to {said}."
     )
     if case.shadow is not None:
-        line = status_line(case.shadow)
-        advice += f"\n{line[:1].upper()}{line[1:]}."
+        advice += f"\n{capital(status_line(case.shadow))}."
     return _Parts(title, advice, metrics_table(case.retrain, outcome), [_details(case)])
 
 

@@ -6,7 +6,7 @@ from bot.performance_text import batch_line, class_lines, compared, segment_line
 from bot.slack import ids
 from bot.slack.blocks import Block, Message, actions, button, clip, context, header, section, table
 from bot.slack.retrain_blocks import AVERAGES, RATES
-from bot.slack.text import bullets, clean, count, escape, file_name, link, percent, when
+from bot.slack.text import bullets, capital, clean, count, escape, file_name, link, percent, when
 from state.records import PerformanceRecord
 
 
@@ -39,7 +39,7 @@ def _title(record: PerformanceRecord, degraded: bool) -> str:
 def _advice(record: PerformanceRecord, broken: list[str], command: str) -> str:
     if record.case:
         title, advice = (escape(clean(record.details.get(key, ""), 400)) for key in ("title", "advice"))
-        said = f"*{title[:1].upper()}{title[1:]}.* {advice}"
+        said = f"*{capital(title)}.* {advice}"
     elif broken:
         said = (
             f"*Next step:* label recent rows and retrain. `{escape(command)} history` tells whether the data has"
@@ -57,7 +57,7 @@ def _found(record: PerformanceRecord) -> list[Block]:
     lines = [compared(fall), *(fall or {}).get("worse", ()), *details.get("said", ())]
     lines += [batch_line(details.get("batch")), *details.get("notes", ())]
     worse = [f"worse than the rest: {segment_line(part)}" for part in worse_segments(details)]
-    shown = [escape(clean(line[:1].upper() + line[1:], 300)) for line in (*worse, *lines) if line]
+    shown = [escape(clean(capital(line), 300)) for line in (*worse, *lines) if line]
     return [section(bullets(shown, 12, 2500))] if shown else []
 
 
@@ -90,7 +90,7 @@ def _interval(record: PerformanceRecord, field: str) -> str:
 def _classes(record: PerformanceRecord) -> list[Block]:
     """Of several classes each by itself, the worst first."""
     lines = [escape(clean(line, 200)) for line in class_lines(record.details.get("classes"))]
-    return [context(bullets([line[:1].upper() + line[1:] for line in lines], 11, 1900))] if lines else []
+    return [context(bullets([capital(line) for line in lines], 11, 1900))] if lines else []
 
 
 def _confusion(record: PerformanceRecord) -> list[Block]:

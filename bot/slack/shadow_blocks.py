@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from bot import shadow_text as words
 from bot.slack.blocks import Block, Message, clip, context, section, table
-from bot.slack.text import bullets, clean, count, escape, name
+from bot.slack.text import bullets, capital, clean, count, escape, file_name, name
 from state.records import Shadow
 
+CLASS = 24  # characters of a class: three pairs and their shares stay a short line
 TABLE_BATCHES = 30  # of the end's table, the newest
 
 
@@ -53,21 +54,19 @@ def shadow_complete(shadow: Shadow) -> Message:
 def _message(head: str, shadow: Shadow, more: list[Block]) -> Message:
     lines, found = [], shadow.found
     if found is not None:
-        told = (words.agreement(shadow, found), words.ways(shadow, found))
-        lines = [escape(clean(line, 400)) for line in told if line]
-        if found.places:
-            lines.append(_capital(words.where(found, name(found.places[0].name, 80))))
-    if shadow.labels is not None:
-        said = words.labels_line(shadow.champion, shadow.challenger, shadow.labels)
-        lines.append(f"*By labels:* {escape(said)}")
+        told = (
+            words.agreement(shadow, found),
+            words.ways(shadow, found, lambda one: name(one, CLASS)),
+            words.where(shadow, found, lambda one: name(one, 80)),
+        )
+        lines = [capital(line) for line in told if line]
+    for batch, labels in shadow.labelled:
+        said = words.labels_line(shadow.champion, shadow.challenger, labels)
+        lines.append(f"*By labels:* {file_name(batch.path, 40)}: {escape(said)}")
     lines += [escape(clean(line, 300)) for line in words.troubles(shadow)]
     blocks = [section(f"{head}\n{bullets(lines, 12, 2400)}".strip()), *more]
     if found is not None:
-        exact = [words.surely(found), words.levels(shadow, found)]
-        blocks.append(context("\n".join(_capital(line) for line in exact if line)))
+        exact = [words.by_batch(shadow), words.levels(shadow, found)]
+        blocks.append(context("\n".join(capital(line) for line in exact if line)))
     blocks.append(context(words.HONEST))
     return Message(clip(f"{head} {'. '.join(lines)}", 2000), blocks)
-
-
-def _capital(line: str) -> str:
-    return line[:1].upper() + line[1:]

@@ -9,6 +9,7 @@ from bot.shadow_text import status_line
 from bot.slack.batch_blocks import EMOJI
 from bot.slack.blocks import Block, Message, clip, context, divider, header, section, table
 from bot.slack.text import (
+    capital,
     clean,
     count,
     escape,
@@ -128,7 +129,7 @@ def _now(status: ModelStatus) -> list[str]:
         state = "waits for its turn" if running.state == "queued" else "is running"
         lines.append(f"A retrain {state}, approved by {person(running.approved_by)}")
     if status.shadow is not None:
-        lines.append(_capital(status_line(status.shadow)))
+        lines.append(capital(status_line(status.shadow)))
     if status.labelled_waiting:
         lines.append(f"{count(status.labelled_waiting, 'labelled file')} waiting for a retrain")
     lines += [f"The serving {kind} does not have this version yet" for kind in status.to_hand_over]
@@ -140,10 +141,6 @@ def _now(status: ModelStatus) -> list[str]:
         if until:
             lines.append(f"{what} until {when(until)}")
     return lines
-
-
-def _capital(line: str) -> str:
-    return line[:1].upper() + line[1:]
 
 
 def history_blocks(model: str, points: Sequence[HistoryPoint]) -> Message:

@@ -102,6 +102,11 @@ def count(number: int, thing: str, things: str = "") -> str:
     return f"{number:,} {thing if number == 1 else things or thing + 's'}"
 
 
+def capital(line: str) -> str:
+    """The line as a sentence begins; names in it stay as they are."""
+    return line[:1].upper() + line[1:]
+
+
 def score(value: float) -> str:
     """A detector's statistic: two decimals, more only where it would read as zero."""
     return f"{value:.2f}" if value == 0 or abs(value) >= 0.005 else f"{value:.1g}"

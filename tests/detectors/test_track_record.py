@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 
 from detectors import Baseline
+from detectors.psi import PSI
 from detectors.table import reference_rows
-from detectors.track_record import TrackRecord, measure
+from detectors.track_record import TrackRecord, class_profile, measure, named
+from detectors.unseen_category import UnseenCategory
 
 
 def rule(frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -68,3 +70,18 @@ def test_a_baseline_of_500_features_stays_a_small_file(tmp_path: Path):
     found = measure(parts, frame, (frame["f1"] > 0).to_numpy().astype(int), one)
     replace(baseline, record=found, table=reference_rows(parts, frame)).save(tmp_path / "baseline.npz")
     assert (tmp_path / "baseline.npz").stat().st_size < 7_500_000
+
+
+def test_a_class_that_was_never_said_on_the_hold_outs_is_no_unseen_category():
+    classes = ("benign", "flood", "scan")
+    said = np.repeat([0, 1], [3000, 2000])
+    known = class_profile(said, classes)
+    now = known.summarize(named(np.repeat([0, 1, 2], [1200, 700, 100]), classes))
+    assert (known.counts.tolist(), now.unseen_rows) == ([3000, 2000, 0], 0)
+    unseen, moved = UnseenCategory().score(known, now), PSI().score(known, now)
+    assert (unseen.statistic, unseen.p_value) == (0, 1)
+    assert moved.p_value < 1e-6 and moved.detail == 'share of "scan" 0 % → 5.0 %', (
+        "and it is seen all the same"
+    )
+    usual = known.summarize(named(said, classes))
+    assert PSI().score(known, usual).effect == 0

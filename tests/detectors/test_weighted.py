@@ -10,7 +10,8 @@ from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_sco
 
 from detectors.intervals import clopper_pearson
 from detectors.performance import evaluate
-from detectors.weighted import evaluate_weighted, evaluate_weighted_classes, rate
+from detectors.weighted import evaluate_weighted, evaluate_weighted_classes, gain, rate
+from trainers.sampling import MIXES, draw, unsure
 
 labels = st.lists(st.tuples(st.booleans(), st.booleans(), st.floats(1, 50)), min_size=2, max_size=60)
 
@@ -80,8 +81,6 @@ def test_a_rate_of_no_rows_is_none() -> None:
 @pytest.mark.parametrize("what", ["accuracy", "precision", "recall", "f1"])
 def test_the_interval_covers_the_truth_as_often_as_it_says(what) -> None:
     """Against a known population, drawn as the hybrid draws: 95 % of 400 intervals, but for chance."""
-    from trainers.sampling import MIXES, draw
-
     random = np.random.default_rng(8)
     rows = 3_000
     chance = random.beta(0.3, 0.6, rows)
@@ -143,3 +142,71 @@ def test_a_model_of_two_classes_by_name_has_the_accuracy_and_interval_of_two() -
     assert named.metrics.recall["yes"] == two.metrics.recall
     assert named.unweighted == two.unweighted
     assert named.effective.right == two.effective.right
+
+
+def two_models(seed: int, apart: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of 3,000 rows: what the champion thinks of them, and where it and a challenger are right, independently."""
+    random = np.random.default_rng(seed)
+    truth = random.integers(0, 2, 3000)
+    ours, theirs = (random.normal(far * (2 * truth - 1), 1) for far in (1.2, apart))
+    return 1 / (1 + np.exp(-2.4 * ours)), (ours > 0) == truth, (theirs > 0) == truth
+
+
+def gains(strategy: str, rows: int, apart: float) -> tuple[float, float, float, float]:
+    """Over 120 samples: how often more and less is found, how often the truth is in the interval, the mean error."""
+    more = less = covered = 0
+    errors = []
+    for seed in range(120):
+        chance, ours, theirs = two_models(seed, apart)
+        arms = {"uncertain": unsure(chance)}
+        mix = {arm: share for arm, share in MIXES[strategy].items() if arm != "drift"}
+        drawn = draw(arms, mix, rows, np.random.default_rng(seed), rows=len(chance))
+        value, interval = gain(theirs[drawn.at], ours[drawn.at], 1 / drawn.chance)
+        real = theirs.mean() - ours.mean()
+        more, less = more + (interval.low > 0), less + (interval.high < 0)
+        covered += interval.low <= real <= interval.high
+        errors.append(value - real)
+    return more / 120, less / 120, covered / 120, float(np.mean(errors))
+
+
+@pytest.mark.parametrize("strategy", ["hybrid", "uncertain"])
+@pytest.mark.parametrize("rows", [60, 300])
+def test_a_draw_by_the_champions_doubts_favours_nobody(strategy, rows) -> None:
+    more, less, covered, error = gains(strategy, rows, 1.2)
+    assert more + less <= 0.1 and covered >= 0.9
+    assert abs(error) < 0.015
+
+
+@pytest.mark.parametrize("strategy", ["hybrid", "uncertain"])
+def test_a_true_gain_is_found(strategy) -> None:
+    more, less, covered, error = gains(strategy, 300, 2.0)
+    assert more >= 0.7 and less == 0 and covered >= 0.9
+    assert abs(error) < 0.01
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans(), st.floats(1, 50)), min_size=2, max_size=60))
+def test_a_gain_is_that_of_repeated_rows_and_turns_with_the_models(rows) -> None:
+    theirs, ours = (np.array([row[i] for row in rows]) for i in (0, 1))
+    weight = np.array([row[2] for row in rows])
+    value, interval = gain(theirs, ours, weight)
+    assert value == pytest.approx(np.average(theirs.astype(int) - ours, weights=weight), abs=1e-9)
+    assert interval.low <= value <= interval.high
+    turned, other = gain(ours, theirs, weight)
+    assert (turned, other.low, other.high) == pytest.approx((-value, -interval.high, -interval.low), abs=1e-9)
+
+
+def test_of_a_large_plain_sample_a_gain_has_the_interval_of_paired_shares() -> None:
+    """p ± 1.96 sqrt((b + c - (b - c)²/n)/n²), Wald's: with this many rows all are alike."""
+    won, lost, rows = 900, 700, 20_000
+    kind = np.arange(rows)
+    value, interval = gain(kind < won, (won <= kind) & (kind < won + lost), np.full(rows, 1e7))
+    half = 1.96 * np.sqrt(won + lost - (won - lost) ** 2 / rows) / rows
+    assert value == pytest.approx(0.01)
+    assert (interval.low, interval.high) == pytest.approx((value - half, value + half), abs=2e-4)
+
+
+def test_a_gain_on_a_batch_that_was_labelled_whole_is_no_estimate() -> None:
+    value, interval = gain(np.arange(40) < 30, np.arange(40) < 20, np.ones(40))
+    assert interval.low == interval.high == value == 0.25
+    with pytest.raises(ValueError, match="no rows"):
+        gain(np.zeros(0, dtype=bool), np.zeros(0, dtype=bool), np.zeros(0))

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from detectors.disagreement import Place
+from detectors.metrics import Interval
 from state.records import ByLabels, Retrain
 from state.store import Store
 from tests.state.conftest import model_version
 from tests.versions_beside import of_two
 
-FOUND = of_two(60, 1, 4, 35, 0.36, 0.39, (Place('proto = "17"', 20, 4),))
+FOUND = of_two(60, 1, 4, 35, 0.36, 0.39, (Place('proto = "17"', 20, 4, 100, 5),))
 
 
 @pytest.fixture
@@ -70,13 +71,33 @@ def test_the_same_content_counts_once_and_an_earlier_one_not_at_all(store, scene
     assert store.shadow_for(replace(fresh, model="other")) is None
 
 
-def test_a_batch_in_quarantine_does_not_count_until_it_is_released(store, scene, waiting, now) -> None:
+def test_a_batch_in_quarantine_does_not_count_until_it_is_checked_again(store, scene, waiting, now) -> None:
     key = scene.batch("2")
     counted(store, waiting, key, now)
     store.quarantine_batch(key, "/quarantine/2.csv", "U1", "", now)
     assert store.shadow(waiting.id).batches == ()
     store.release_batch(key, "/inbox/2.csv", "U1", "", now)
-    assert len(store.shadow(waiting.id).batches) == 1
+    assert store.shadow(waiting.id).batches == ()
+    again = store.claim_batch("ids", "2" * 64, "/inbox/2.csv", "1", "another policy", now).batch
+    assert store.shadow(waiting.id).batches == ()
+    store.save_report(again.id, scene.report(), b"profile", now)
+    assert [batch.batch_id for batch in store.shadow(waiting.id).batches] == [key]
+
+
+def test_one_that_comes_back_after_the_end_makes_no_more_than_are_wanted(store, scene, waiting, now) -> None:
+    first, second, third = (scene.batch(content) for content in "234")
+    counted(store, waiting, first, now)
+    store.quarantine_batch(first, "/quarantine/2.csv", "U1", "", now)
+    for key in (second, third):
+        assert counted(store, waiting, key, now) is not None
+    assert store.shadow(waiting.id).complete
+    store.release_batch(first, "/inbox/2.csv", "U1", "", now)
+    shadow = store.shadow(waiting.id)
+    assert ([batch.batch_id for batch in shadow.batches], shadow.complete) == ([second, third], True)
+    again = store.claim_batch("ids", "2" * 64, "/inbox/2.csv", "1", "another policy", now).batch
+    store.save_report(again.id, scene.report(), b"profile", now)
+    shadow = store.shadow(waiting.id)
+    assert ([batch.batch_id for batch in shadow.batches], shadow.found.rows) == ([first, second], 200)
 
 
 def test_one_that_could_not_be_scored_counts_and_says_why(store, scene, waiting, now) -> None:
@@ -120,12 +141,17 @@ def test_without_it_nothing_is_asked(store, scene, now) -> None:
     assert (store.last_shadow("ids"), store.shadows_of("ids", fresh.sha256)) == (None, ())
 
 
-def test_labels_are_kept_with_the_batch_and_summed(store, scene, waiting, now) -> None:
-    for content, labels in (("2", ByLabels(50, 1, 4)), ("3", ByLabels(40, 0, 2))):
+def test_labels_are_kept_with_the_batch(store, scene, waiting, now) -> None:
+    answers = [
+        ByLabels(50, 1, 4, 0.021, Interval(-0.01, 0.05, "MOVER")),
+        ByLabels(40, 0, 2, 0.05, Interval(0.05, 0.05, "MOVER"), neither=3),
+    ]
+    for content, labels in zip("23", answers, strict=True):
         counted(store, waiting, scene.batch(content), now)
-        store.keep_labels(waiting.id, content * 64, ByLabels(1, 1, 0))
+        store.keep_labels(waiting.id, content * 64, replace(labels, rows=1))
         shadow = store.keep_labels(waiting.id, content * 64, labels)
-    assert shadow.labels == ByLabels(90, 1, 6)
+    assert [labels for _, labels in shadow.labelled] == answers
+    assert [batch.path for batch, _ in shadow.labelled] == ["/inbox/2.csv", "/inbox/3.csv"]
     assert [one.retrain_id for one in store.shadows_of("ids", "3" * 64)] == [waiting.id]
     assert store.shadows_of("other", "3" * 64) == ()
 
