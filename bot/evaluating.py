@@ -76,6 +76,21 @@ class Evaluated:
         return bool(self.breaches) or bool(self.record.details.get("harm"))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """Labelled rows, and what they say of a version: `fall` against its hold-outs; `sampled` where they were drawn."""
+
+    batch: Batch | None
+    version: Trained | None
+    rows: LabelledPredictions
+    metrics: Metrics | ClassMetrics
+    intervals: Mapping[str, Interval]
+    fall: Degradation | None
+    notes: tuple[str, ...]
+    sampled: Sampled | None = None
+    settled: Settled | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Evaluating:
     """Measures labelled predictions of a model. `registry` is made on first use: it loads MLflow."""
@@ -98,68 +113,55 @@ class Evaluating:
         """
         asked = files if isinstance(files, Labelled) else Labelled((files,))
         sampled = self._sampled(model, asked)
-        settled = (
-            None
-            if sampled is None
-            else settle(self.store, sampled.sample, sampled.rows, sampled.weight, model.label_spec())
-        )
-        if sampled is None:
-            batch = self._batch(model, asked.batch)
-            version = self._version(model, batch)
-            rows = _joined(model, asked, version, self.store.champion(model.name))
-            metrics, intervals = _measured(rows)
-            fall, notes = self._degradation(metrics, version, model)
-            notes += _about(batch, asked, rows)
-        else:
-            batch, rows = self.store.last_checked(model.name, sampled.sample.batch_sha256), sampled.rows
-            version = sampled.version
-            metrics, intervals = sampled.measured.metrics, sampled.measured.intervals
-            fall, notes = self._degradation(sampled.measured.effective, version, model)
-            fall = None if fall is None else replace(fall, accuracy=metrics.accuracy or 0.0)
-            notes += (*sampled.notes, *_by_labels(settled))
-        found = _breaches(metrics, model)
-        parts = _segments(rows, asked.segments)
-        harm = _harm(fall, found)
-        verdict = None if batch is None else batch.verdict
-        needed = None if fall is None else fall.labels_needed
+        seen = self._predicted(model, asked) if sampled is None else self._drawn(model, sampled)
+        found = _breaches(seen.metrics, model)
+        harm = _harm(seen.fall, found)
+        verdict = None if seen.batch is None else seen.batch.verdict
+        needed = None if seen.fall is None else seen.fall.labels_needed
         case = diagnose(verdict, harm, labels_needed=needed, broken=bool(found))
-        details = {
-            "title": case.title,
-            "advice": case.advice,
-            "harm": harm,
-            "files": [str(path) for path in (*asked.predictions, *asked.labels)],
-            "counts": asdict(rows.counts),
-            "said": rows.counts.sentences if sampled is None else sampled.sentences,
-            "notes": (*rows.notes, *notes),
-            "degradation": None if fall is None else {**asdict(fall), "loss": fall.loss},
-            "segments": [asdict(part) for part in parts],
-            "classes": _classes(metrics),
-            # else two, of which `every_class` makes more
-            "own_classes": version is not None and bool(version.record.classes),
-            "batch": _batch_details(batch, named=asked.batch is not None, drawn=sampled is not None),
-            "sample": None if sampled is None else sampled.sample.name,
-        }
+        details = _details(asked, seen, case, harm)
         sha256 = _digest(asked)
-        url, error = self._log(model, asked, sha256, metrics, case)
+        url, error = self._log(model, asked, sha256, seen.metrics, case)
         with self.store.together():
             record = self.store.save_performance(
                 model.name,
                 str(asked.predictions[0]),
                 sha256,
-                rows=metrics.rows,
-                metrics=metrics.by_name,
+                rows=seen.metrics.rows,
+                metrics=seen.metrics.by_name,
                 breaches=found,
                 run_url=url,
                 now=self.now(),
-                batch_id=None if batch is None else batch.id,
-                intervals=intervals,
+                batch_id=None if seen.batch is None else seen.batch.id,
+                intervals=seen.intervals,
                 case=case.case,
                 details=details,
             )
-            if sampled is not None and settled is not None:
-                keep_settled(self.store, sampled.sample, settled, record.id, self.now())
-            self._log_the_rest(record, self._version(model, batch), missed=bool(error))
-        return Evaluated(metrics, found, record, error)
+            if sampled is not None and seen.settled is not None:
+                keep_settled(self.store, sampled.sample, seen.settled, record.id, self.now())
+            self._log_the_rest(record, self._version(model, seen.batch), missed=bool(error))
+        return Evaluated(seen.metrics, found, record, error)
+
+    def _predicted(self, model: ModelSection, asked: Labelled) -> _Seen:
+        """What files of predictions say."""
+        batch = self._batch(model, asked.batch)
+        version = self._version(model, batch)
+        rows = _joined(model, asked, version, self.store.champion(model.name))
+        metrics, intervals = _measured(rows)
+        fall, notes = self._degradation(metrics, version, model)
+        return _Seen(batch, version, rows, metrics, intervals, fall, (*notes, *_about(batch, asked, rows)))
+
+    def _drawn(self, model: ModelSection, sampled: Sampled) -> _Seen:
+        """What a labelled sample says, of the version it was drawn for, and in a shadow period of the other too."""
+        sample, rows, measured = sampled.sample, sampled.rows, sampled.measured
+        settled = settle(self.store, sample, rows, sampled.weight, model.label_spec())
+        fall, notes = self._degradation(measured.effective, sampled.version, model)
+        fall = None if fall is None else replace(fall, accuracy=measured.metrics.accuracy or 0.0)
+        notes += (*sampled.notes, *_by_labels(settled))
+        batch = self.store.last_checked(model.name, sample.batch_sha256)
+        return _Seen(
+            batch, sampled.version, rows, measured.metrics, measured.intervals, fall, notes, sampled, settled
+        )
 
     def _log_the_rest(self, record: PerformanceRecord, version: Trained | None, *, missed: bool) -> None:
         """The step of the version's long-lived run, and the run that MLflow did not take, are logged afterwards."""
@@ -266,6 +268,26 @@ class Evaluating:
         many = len(evaluated.breaches)
         reason = f"{many} metric(s) out of bounds" if many else "the model is worse than on its hold-outs"
         return announce(self.store, model, "performance", reason, key, payload, self.now())
+
+
+def _details(asked: Labelled, seen: _Seen, case: Diagnosis, harm: bool | None) -> dict[str, Any]:
+    fall, sampled = seen.fall, seen.sampled
+    return {
+        "title": case.title,
+        "advice": case.advice,
+        "harm": harm,
+        "files": [str(path) for path in (*asked.predictions, *asked.labels)],
+        "counts": asdict(seen.rows.counts),
+        "said": seen.rows.counts.sentences if sampled is None else sampled.sentences,
+        "notes": (*seen.rows.notes, *seen.notes),
+        "degradation": None if fall is None else {**asdict(fall), "loss": fall.loss},
+        "segments": [asdict(part) for part in _segments(seen.rows, asked.segments)],
+        "classes": _classes(seen.metrics),
+        # else two, of which `every_class` makes more
+        "own_classes": seen.version is not None and bool(seen.version.record.classes),
+        "batch": _batch_details(seen.batch, named=asked.batch is not None, drawn=sampled is not None),
+        "sample": None if sampled is None else sampled.sample.name,
+    }
 
 
 def _by_labels(settled: Settled | None) -> tuple[str, ...]:

@@ -170,12 +170,14 @@ def shadowed(site: Site) -> None:
     told = site.run("performance", site.folder / "friday_label.csv", "--json")
     assert told.code in (0, 1), told.err
     one, other = ours[places] == truth, theirs[places] == truth
-    labels = site.run("shadow", "--json").json["shadow"]["labels"]
+    labels = site.run("shadow", "--json").json["shadow"]["batches"][0]["labels"]
     differ = ours[places] != theirs[places]
-    assert labels == {
+    assert {name: labels[name] for name in ("rows", "champion", "challenger", "neither")} == {
         "rows": 100, "champion": (one & ~other).sum(), "challenger": (other & ~one).sum(),
         "neither": (differ & ~one & ~other).sum(),
     }  # fmt: skip
+    weight = given["dc_weight"].astype(float).to_numpy()
+    assert labels["gain"] == pytest.approx(np.average(other.astype(int) - one, weights=weight))
 
 
 def test_samples_and_drills_of_several_classes(site: Site) -> None:
