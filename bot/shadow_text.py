@@ -163,8 +163,10 @@ def _as_drawn(champion: int, challenger: int, labels: ByLabels) -> str:
 
 def _points(share: float) -> str:
     """`3.1`, `−0.4`; what is not nothing never reads as nothing."""
+    if abs(share) < 1e-7:  # sums of weights differ in the last bits
+        return "0.0"
     text = f"{100 * share:.1f}"
-    if share and float(text) == 0:
+    if float(text) == 0:
         text = f"{100 * share:.1g}"
     return text.replace("-", MINUS)
 

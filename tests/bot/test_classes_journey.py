@@ -170,14 +170,16 @@ def shadowed(site: Site) -> None:
     told = site.run("performance", site.folder / "friday_label.csv", "--json")
     assert told.code in (0, 1), told.err
     one, other = ours[places] == truth, theirs[places] == truth
-    labels = site.run("shadow", "--json").json["shadow"]["batches"][0]["labels"]
-    differ = ours[places] != theirs[places]
+    (kept,) = site.run("shadow", "--json").json["shadow"]["batches"]
+    labels, differ = kept["labels"], ours[places] != theirs[places]
     assert {name: labels[name] for name in ("rows", "champion", "challenger", "neither")} == {
         "rows": 100, "champion": (one & ~other).sum(), "challenger": (other & ~one).sum(),
         "neither": (differ & ~one & ~other).sum(),
     }  # fmt: skip
-    weight = given["dc_weight"].astype(float).to_numpy()
-    assert labels["gain"] == pytest.approx(np.average(other.astype(int) - one, weights=weight))
+    weight = given["dc_weight"].to_numpy(float)
+    assert labels["gain"] == pytest.approx(np.average(other.astype(int) - one, weights=weight), abs=1e-6)
+    real = (theirs == batch[LABEL_COLUMN]).mean() - (ours == batch[LABEL_COLUMN]).mean()
+    assert labels["interval"]["low"] < real < labels["interval"]["high"]
 
 
 def test_samples_and_drills_of_several_classes(site: Site) -> None:

@@ -22,7 +22,8 @@ from bot.config import FILE_NAME
 from bot.shadow_text import labels_line
 from bot.slack.rendering import Renderer
 from bot.text_report import status_text
-from state.records import Batch, Retrain, Shadow
+from detectors.metrics import Interval
+from state.records import Batch, ByLabels, Retrain, Shadow
 from tests.bot.test_scoring import CONFIGURATION, loans
 from tests.versions_beside import of_two
 from trainers import scoring
@@ -357,6 +358,23 @@ def test_the_words_never_hide_a_difference(make_shadow: Callable[..., Any]) -> N
     assert ways(shadow, one) == "under 0.1 % only version 1 calls positive, 0 % only version 2"
     alike = of_two(9000, 0, 0, 1000, 0.1, 0.1)
     assert ways(shadow, alike) == ""
+
+
+def test_points_are_no_artefacts_of_the_arithmetic() -> None:
+    even = labels_line(1, 2, ByLabels(80, 3, 3, -1e-17, Interval(-0.0421, 0.0, "MOVER")))
+    assert (
+        "no significant difference: version 1 is right on 0.0 points more of it (95 % interval 0.0 to 4.2)"
+        in even
+    )
+    small = labels_line(1, 2, ByLabels(9000, 1, 4, 0.0003, Interval(-0.0002, 0.0011, "MOVER")))
+    assert (
+        "version 2 is right on 0.03 points more of it (95 % interval −0.02 to 0.1); they differ on 5 of"
+        in small
+    )
+    whole = labels_line(1, 2, ByLabels(30, 1, 1, 0.0, Interval(0.0, 0.0, "MOVER")))
+    assert whole.startswith(
+        "by all 30 rows of the batch, versions 1 and 2 are right on as many; they differ on 2"
+    )
 
 
 @pytest.fixture
