@@ -88,8 +88,8 @@ def degradation(
 
     Both accuracies have chance in them, so the test is that of two samples (Fisher's exact one). What accuracy
     cannot show where one class is rare, the limits do: a rate that breaks a limit the hold-outs kept is harm
-    too, tested in the same way at a third of 1 % each. Of several classes that is the recall of each, at its part of
-    1 %.
+    too, tested in the same way at a third of 1 % each. Of several classes that is the recall of each, 1 %
+    divided by how many have rows on both sides.
     """
     if not metrics.rows:
         return None
@@ -207,16 +207,16 @@ def _broken(metrics: Metrics | ClassMetrics, reference: Reference, thresholds: T
         "specificity": (_rest(thresholds.max_fpr),),
     }
     now = _rates(metrics)
+    compared = [name for name, (_, rows) in now.items() if rows and reference.rates.get(name, (0, 0))[1]]
+    parts = len(compared) if isinstance(metrics, ClassMetrics) else len(now)
     found = []
-    for name, (right, rows) in now.items():
-        before, held = reference.rates.get(name, (0, 0))
-        if not rows or not held:
-            continue
+    for name in compared:
+        (right, rows), (before, held) = now[name], reference.rates[name]
         asked = limits.get(name, (thresholds.min_recall,))  # of one of several classes
         after, earlier = right / rows, before / held
         if not any(limit is not None and after < limit <= earlier for limit in asked):
             continue
-        if earlier - after >= MATERIAL and worse_than(right, rows, before, held) <= ALPHA / len(now):
+        if earlier - after >= MATERIAL and worse_than(right, rows, before, held) <= ALPHA / parts:
             found.append(f"{name} fell from {earlier:.3f} to {after:.3f}")
     return tuple(found)
 
