@@ -36,7 +36,7 @@ from detectors.source import header_of
 from state.records import Batch, PerformanceRecord, StateError, Trained
 from state.store import Store
 from trainers.base import ROW_ID, ModelRegistry, TrainingError, label_word
-from trainers.tracking import metric_name
+from trainers.tracking import metric_names
 
 log = logging.getLogger(__name__)
 
@@ -239,7 +239,8 @@ class Evaluating:
         """The MLflow run's URL; a store that is away costs the link and a warning, never the evaluation."""
         champion = self.store.champion(model.name)
         version = str(champion.record.version) if champion else "none"
-        numbers = {metric_name(k): float(v) for k, v in metrics.by_name.items() if v is not None}
+        names = metric_names(metrics.by_name)
+        numbers = {names[k]: float(v) for k, v in metrics.by_name.items() if v is not None}
         name = asked.predictions[0].name
         params = {"file": name, "sha256": sha256, "champion_version": version}
         tags = {"driftcatcher.kind": "performance", "driftcatcher.case": case.case}

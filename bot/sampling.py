@@ -70,11 +70,12 @@ class _Looks:
     chance: np.ndarray | None = None
     strangeness: np.ndarray | None = None
     group: np.ndarray | None = None
+    several: bool = False  # `chance` is of the class that the model says, not of class 1
 
     def arms(self) -> dict[Arm, np.ndarray]:
         found: dict[Arm, np.ndarray] = {}
         if self.chance is not None:
-            found["uncertain"] = unsure(self.chance)
+            found["uncertain"] = unsure(self.chance, several=self.several)
         if self.strangeness is not None:
             found["drift"] = strange(self.strangeness)
         if self.group is not None:
@@ -229,7 +230,7 @@ def _look(
             group = groups(codes, rows, seed)
     if strategy != "hybrid" and notes:
         raise DataError("strategy", f"the strategy {strategy} cannot be followed: {notes[0]}")
-    return _Looks(chance, strange_by, group), notes
+    return _Looks(chance, strange_by, group, bool(champion.record.classes)), notes
 
 
 def _chance(champion: Trained, sample: RowSample) -> tuple[np.ndarray | None, str]:

@@ -29,6 +29,9 @@ def evaluate_classes(truth: np.ndarray, predicted: np.ndarray, classes: Sequence
 
     A class without a prediction has no precision (`zero_division=nan`), one without rows counts in no mean: so a rare
     class that happens to be absent does not look like a failure, nor does one stray row that is taken for it.
+    (scikit-learn's default counts such a precision as 0, with a warning.) Macro precision alone is therefore no worse
+    for a class that is never predicted any more: its recall is 0, so macro recall falls by as much as macro precision
+    would, and the gate and the comparison with the hold-outs ask for the recall of each class.
 
     Args:
         truth / predicted: positions in `classes`, int, shape (rows,).

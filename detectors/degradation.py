@@ -89,8 +89,8 @@ def degradation(
 
     Both accuracies have chance in them, so the test is that of two samples (Fisher's exact one). What accuracy
     cannot show where one class is rare, the limits do: a rate that breaks a limit the hold-outs kept is harm
-    too, tested in the same way at a third of 1 % each. Of several classes that is the recall of each, at its part of
-    1 %.
+    too, tested in the same way at a third of 1 % each. Of several classes that is the recall of each, 1 %
+    divided by how many have rows on both sides.
     """
     if not metrics.rows:
         return None
@@ -207,17 +207,17 @@ def _broken(metrics: Metrics | ClassMetrics, reference: Reference, thresholds: T
         "recall": (thresholds.min_recall, _rest(thresholds.max_fnr)),
         "specificity": (_rest(thresholds.max_fpr),),
     }
-    now, earlier_rates = _rates(metrics), {name.casefold(): share for name, share in reference.rates.items()}
+    now, before_of = _rates(metrics), {name.casefold(): share for name, share in reference.rates.items()}
+    compared = [name for name, (_, rows) in now.items() if rows and before_of.get(name.casefold(), (0, 0))[1]]
+    parts = len(compared) if isinstance(metrics, ClassMetrics) else len(now)
     found = []
-    for name, (right, rows) in now.items():
-        before, held = earlier_rates.get(name.casefold(), (0, 0))
-        if not rows or not held:
-            continue
+    for name in compared:
+        (right, rows), (before, held) = now[name], before_of[name.casefold()]
         asked = limits.get(name, (thresholds.min_recall,))  # of one of several classes
         after, earlier = right / rows, before / held
         if not any(limit is not None and after < limit <= earlier for limit in asked):
             continue
-        if earlier - after >= MATERIAL and worse_than(right, rows, before, held) <= ALPHA / len(now):
+        if earlier - after >= MATERIAL and worse_than(right, rows, before, held) <= ALPHA / parts:
             found.append(f"{name} fell from {earlier:.3f} to {after:.3f}")
     return tuple(found)
 

@@ -6,11 +6,12 @@ forgetting matrix. Pure; the gate (`trainers.promotion`) reads it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeGuard
 
-from detectors.metrics import ClassMetrics, Metrics, recall_of
+from detectors.metrics import ClassMetrics, Metrics, class_of, recall_of
 from trainers.clusters import RESAMPLES, Shifts, draw_groups, shifts, sign_flip
 
 if TYPE_CHECKING:
@@ -185,30 +186,54 @@ def compare(
             decided[metric] = (int(counts[4 * kind + 2]), int(counts[4 * kind + 1]))
     names, group_of = np.unique(groups if groups is not None else np.arange(0), return_inverse=True)
     if groups is None or len(names) == len(truth):  # one row a group: independent rows
-        drawn = _drawn_rows(counts)
-        found = _differences(drawn, before, after)
+        found = _found(partial(_drawn_rows, counts), counts, before, after)
         return Cell(holdout, before, after, found, decided, tuple(files))
     width = len(counts)
     tables = np.bincount(width * group_of + place, minlength=width * len(names)).reshape(-1, width)
-    found = _differences(draw_groups(tables), before, after)
+    found = _found(partial(draw_groups, tables), counts, before, after)
     gained = (right == 2).astype(int) - (right == 1)
     moved = {metric: shifts(gained * rows, group_of) for metric, rows in masks.items()}
     return Cell(holdout, before, after, found, decided, tuple(files), len(names), moved)
 
 
-def _drawn_rows(counts: np.ndarray) -> np.ndarray:
+def _found(
+    draw: Callable[[float], np.ndarray],
+    counts: np.ndarray,
+    before: Metrics | ClassMetrics,
+    after: Metrics | ClassMetrics,
+) -> dict[str, Difference]:
+    """The differences and their intervals.
+
+    What is added to each count of a class pulls its own recall towards no difference no more than that of one of
+    two classes. What is of all classes together it would pull k / 2 times as much: of 300 rows of 50 classes, the 95 %
+    interval of accuracy held the truth in 55 of 100. So of more than two classes that occur 4 rows in all are added
+    there, 1 / k to each count, as many as of two.
+
+    Args:
+        draw: resamples, with so much added to each count.
+        counts: of each class that occurs four, shape (4 k,).
+    """
+    known = int(counts.reshape(-1, 4).any(axis=1).sum())
+    each = _differences(draw(_PSEUDO), before, after)
+    if known <= 2:
+        return each
+    together = _differences(draw(1 / known), before, after)
+    return {name: each[name] if class_of(name) else moved for name, moved in together.items()}
+
+
+def _drawn_rows(counts: np.ndarray, added: float) -> np.ndarray:
     """Counts of resamples of independent rows, shape (resamples, 4 k), from those of k classes; seeded.
 
     All metrics follow from how many rows of each class both models, one or none get right, so to draw rows is to
-    draw these counts from a multinomial. Before that half a row is added to each count of a class that occurs (as
-    Agresti and Min, Statistics in Medicine 24, 2005, do for paired shares): where no row differs, plain resampling
-    would give an interval of no width, as if five rows could rule out any loss. The classes are drawn along:
+    draw these counts from a multinomial. Before that `added` is added to each count of a class that occurs (one
+    half as Agresti and Min, Statistics in Medicine 24, 2005, do for paired shares): where no row differs, plain
+    resampling would give an interval of no width, as if five rows could rule out any loss. Classes are drawn along:
     how many attacks there are among new rows is chance too, and held fixed the interval of accuracy is too narrow.
     """
     import numpy as np
 
-    added = np.repeat(_PSEUDO * counts.reshape(-1, 4).any(axis=1), 4)
-    shares = (counts + added) / (counts + added).sum()
+    more = np.repeat(added * counts.reshape(-1, 4).any(axis=1), 4)
+    shares = (counts + more) / (counts + more).sum()
     return np.random.default_rng(_SEED).multinomial(int(counts.sum()), shares, size=RESAMPLES)
 
 

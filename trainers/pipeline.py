@@ -49,7 +49,7 @@ from trainers.model_card import Card
 from trainers.promotion import breaches, recommend
 from trainers.provenance import lineage_of, lineage_tags
 from trainers.scoring import predicted
-from trainers.tracking import metric_name
+from trainers.tracking import metric_names
 from trainers.version_folder import CARD_FILE, VersionFolder
 
 if TYPE_CHECKING:
@@ -281,12 +281,14 @@ def _matrix(
 
 def _named(who: str, evaluations: Sequence[Evaluation]) -> dict[str, float]:
     """The metrics under the names they have in MLflow: "old_holdout.challenger.accuracy"."""
-    return {
-        metric_name(f"{evaluation.holdout}_holdout.{who}.{name}"): float(value)
-        for evaluation in evaluations
-        for name, value in evaluation.metrics.by_name.items()
-        if value is not None
-    }
+    found: dict[str, float] = {}
+    for evaluation in evaluations:
+        values = evaluation.metrics.by_name
+        names = metric_names(values)
+        for name, value in values.items():
+            if value is not None:
+                found[f"{evaluation.holdout}_holdout.{who}.{names[name]}"] = float(value)
+    return found
 
 
 def _of_eras(cells: Sequence[Cell]) -> dict[str, float]:
@@ -294,14 +296,15 @@ def _of_eras(cells: Sequence[Cell]) -> dict[str, float]:
     found: dict[str, float] = {}
     for cell in cells:
         side = cell.holdout.replace(" ", "_")
+        names = metric_names(cell.champion.by_name)  # of all classes: the same for every hold-out
         if cell.holdout.startswith("era"):
             for who, metrics in (("champion", cell.champion), ("challenger", cell.challenger)):
                 values = {name: metrics.value(name) for name in cell.differences or MEASURED}
-                named = {f"{side}_holdout.{who}.{k}": float(v) for k, v in values.items() if v is not None}
-                found |= {metric_name(name): value for name, value in named.items()}
+                found |= {
+                    f"{side}_holdout.{who}.{names[k]}": float(v) for k, v in values.items() if v is not None
+                }
         found |= {
-            metric_name(f"{side}_holdout.gain.{name}"): moved.value
-            for name, moved in cell.differences.items()
+            f"{side}_holdout.gain.{names[name]}": moved.value for name, moved in cell.differences.items()
         }
         found[f"{side}_holdout.p_different"] = cell.p_value()
     return found

@@ -117,11 +117,17 @@ def read_pool(
 # --- the arms: what a row's share of a draw is; each is positive, shape (rows,) ---
 
 
-def unsure(chance: np.ndarray) -> np.ndarray:
+def unsure(chance: np.ndarray, *, several: bool = False) -> np.ndarray:
     """Large where the model's probability of class 1 is near one half: the standard deviation of such a label.
 
-    Of several classes it is that of the class it says: the standard deviation of being right.
+    Of several classes, where it may be well below one half, it is the chance to be wrong ("least confidence"; Settles,
+    "Active learning literature survey", University of Wisconsin-Madison, 2009, section 3.1).
+
+    Args:
+        chance: of class 1, or of several classes that of the one that is said; shape (rows,).
     """
+    if several:
+        return np.asarray(np.clip(1 - chance, 1e-3, None))
     return np.asarray(np.sqrt(np.clip(chance * (1 - chance), 1e-6, None)))
 
 

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _OF_TWO, _OF_SEVERAL = "roc_auc", "balanced_accuracy"
+_NO_FOLD = (
+    ". No fold has rows of every class on both sides: label more of the rarest, in several groups where rows have "
+    "groups, or search by another metric"
+)
 Clock = Callable[[], float]
 Candidate = dict[str, Any]
 
@@ -60,7 +64,7 @@ class Space:
         budget: seconds; the configured parameters are measured in any case.
         trials: how many, the configured parameters included; where lists alone are given and all their combinations
             are fewer, those.
-        folds: of the stratified cross-validation.
+        folds: of the stratified cross-validation; fewer, where a class has fewer rows or groups.
         metric: a scorer of scikit-learn; more is better. Of several classes "roc_auc", which tells two apart,
             becomes "balanced_accuracy", the mean of the recalls.
     """
@@ -100,6 +104,11 @@ class _Rows:
     def fit(self, trainer: Trainer, places: np.ndarray) -> Any:
         groups = None if self.groups is None else self.groups[places]
         return fit_grouped(trainer, self.features.iloc[places], self.labels[places], self.categorical, groups)
+
+    def whole(self, *sides: np.ndarray) -> bool:
+        """Whether each side has every class."""
+        known = len(np.unique(self.labels))
+        return all(len(np.unique(self.labels[side])) == known for side in sides)
 
 
 @dataclass
@@ -151,7 +160,7 @@ class Searched:
         # The first of equals: the configured ones, where nothing is better. A metric that cannot be had wins nothing.
         won = int(np.argmax(np.nan_to_num(scores, nan=-np.inf)))
         self._best = self.make(candidates[won])
-        self._tell(candidates, scores, won)
+        self._tell(candidates, scores, won, len(dealt))
         return fit_grouped(self._best, features, labels, categorical, groups)
 
     def _measured(self, candidates: list[Candidate], rows: _Rows) -> list[float]:
@@ -167,10 +176,15 @@ class Searched:
         return scores
 
     def _score(self, candidate: Candidate, rows: _Rows, deadline: float) -> float | None:
-        """The mean over the folds that have a score; None where the time is over before the last one."""
+        """The mean over the folds that have a score; None where the time is over before the last one.
+
+        Where a class is missing on one side of a fold (it is in one row or group alone), some trainers cannot learn
+        and some metrics are not defined: such a fold has no score then, as long as another one has.
+        """
         from sklearn.metrics import get_scorer
 
         scorer, found = get_scorer(self._metric), []
+        failed: Exception | None = None
         for inside, outside in rows.folds:
             if self.clock() >= deadline:
                 return None
@@ -178,17 +192,19 @@ class Searched:
                 model = rows.fit(self.make(candidate), inside)
                 found.append(float(scorer(model, rows.features.iloc[outside], rows.labels[outside])))
             except Exception as error:
-                raise TrainingError(
-                    f"the search failed at {_listed(candidate)}: {type(error).__name__}: {error}"
-                ) from error
-        known = [score for score in found if math.isfinite(score)]  # a group may have one class alone
-        return float(np.mean(known)) if known else math.nan
+                if rows.whole(inside, outside):
+                    raise _failure(candidate, error) from error
+                failed = error
+        if failed is not None and not found:
+            raise _failure(candidate, failed, _NO_FOLD) from failed
+        scores = [score for score in found if math.isfinite(score)]  # a group may have one class alone
+        return float(np.mean(scores)) if scores else math.nan
 
-    def _tell(self, candidates: list[Candidate], scores: list[float], won: int) -> None:
+    def _tell(self, candidates: list[Candidate], scores: list[float], won: int, dealt: int) -> None:
         done, planned, metric = len(scores), len(candidates), self._metric
         self._told = {
             "search.trials": done, "search.planned": planned, "search.metric": metric,
-            "search.folds": self.space.folds,
+            "search.folds": dealt,
             "search.score": scores[won] if math.isfinite(scores[won]) else None,  # JSON has no NaN
         }  # fmt: skip
         said = f"search: {_listed(candidates[won])} won {done} trials by {metric}, {scores[won]:.4f}"
@@ -201,6 +217,10 @@ class Searched:
                 "trials, so another run may find others"
             )
         self.notes = tuple(notes)
+
+
+def _failure(candidate: Candidate, error: Exception, more: str = "") -> TrainingError:
+    return TrainingError(f"the search failed at {_listed(candidate)}: {type(error).__name__}: {error}{more}")
 
 
 def _listed(candidate: Candidate) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 KIND = "driftcatcher.kind"
 _KEY = "driftcatcher.entry"
 _VERSION = "driftcatcher.version"
+_LONG = 190  # characters of a metric's own name
 _MOST = 900  # metrics of one call; MLflow takes 1,000
 _SAFE = re.compile(r"[^\w\-. :/]")  # what MLflow takes in the name of a metric
 _ABOUT = (
@@ -150,6 +151,24 @@ def metric_name(text: str) -> str:
     name = _SAFE.sub("_", text)
     parts = [part for part in name.split("/") if part.strip(". ")]
     return "/".join(parts)[:250].rstrip("/. ") or "_"
+
+
+def metric_names(texts: Iterable[str]) -> dict[str, str]:
+    """The same for the metrics of one record, each its own: what would get a name twice gets "_2", "_3" … behind it.
+
+    "recall/DoS (slow)" and "recall/DoS [slow]" are "recall/DoS _slow_" and "recall/DoS _slow__2", in that order. There
+    is room for 50 characters in front.
+    """
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for text in texts:
+        name, number = (base := metric_name(text)[:_LONG].rstrip("/. ")), 1
+        while name in taken:
+            number += 1
+            name = f"{base}_{number}"
+        taken.add(name)
+        found[text] = name
+    return found
 
 
 def _metrics(values: Mapping[str, float], entry: Entry) -> list[Any]:

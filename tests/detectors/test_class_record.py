@@ -12,7 +12,7 @@ import pytest
 from detectors import Baseline
 from detectors.checking import check
 from detectors.class_metrics import evaluate_classes
-from detectors.degradation import Reference, degradation
+from detectors.degradation import ALPHA, Reference, degradation, worse_than
 from detectors.metrics import Thresholds
 from detectors.psi import PSI
 from detectors.report import DriftReport
@@ -150,3 +150,12 @@ def test_a_class_that_is_missed_is_harm_although_accuracy_hardly_falls() -> None
     assert (found.harm, found.worse) == (True, ('recall of "PortScan" fell from 0.990 to 0.400',))
     same = degradation(counted((4000, 3996), (50, 49), (50, 48)), before, Thresholds())
     assert (same.harm, same.worse) == (False, ())
+
+
+def test_one_per_cent_is_divided_among_the_classes_that_are_compared() -> None:
+    names = ("seen", *(f"other {n}" for n in range(20)))
+    before = Reference.of([evaluate_classes(np.zeros(40, int), np.zeros(40, int), names)], "x")
+    now = evaluate_classes(np.zeros(8, int), np.repeat([0, 1], [5, 3]), names)
+    p = worse_than(5, 8, 40, 40)
+    assert ALPHA / len(names) < p <= ALPHA
+    assert degradation(now, before, Thresholds()).worse == ('recall of "seen" fell from 1.000 to 0.625',)

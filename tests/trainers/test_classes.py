@@ -15,6 +15,7 @@ from sklearn.datasets import load_digits, load_wine
 from sklearn.metrics import accuracy_score, recall_score
 
 from detectors.baseline import Baseline
+from detectors.class_metrics import evaluate_classes
 from detectors.metrics import ClassMetrics, Metrics
 from detectors.performance import evaluate
 from trainers.base import Evaluation, Gate, LabelSpec, ModelVersion, RetrainOutcome, TrainingError
@@ -22,9 +23,9 @@ from trainers.calibration import Calibrated
 from trainers.dataset import build
 from trainers.expectation import expect
 from trainers.fingerprint import kept_sides
-from trainers.judgement import Expectation
+from trainers.judgement import Expectation, compare
 from trainers.mixing import Mix
-from trainers.pipeline import retrain, train
+from trainers.pipeline import _named, _of_eras, retrain, train
 from trainers.reproduce import reproduce
 from trainers.scoring import champion, predicted
 from trainers.search import Searched, Space
@@ -333,3 +334,19 @@ def by_hand(held: np.ndarray, rows: np.ndarray, labels: np.ndarray, origin: np.n
                 if len(sides) == 1:
                     held[i] = sides[0]
     return held
+
+
+def test_classes_whose_names_look_alike_to_mlflow_are_logged_apart() -> None:
+    names = ("DoS [slow]", "BENIGN", "DoS (slow)")
+    truth = np.array([0, 0, 1, 1, 2, 2])
+    said = np.array([0, 0, 1, 1, 2, 1])
+    for rows, number in ((np.arange(6), 6), (np.arange(2, 6), 4)):  # the first class has no row there
+        evaluation = Evaluation("new", number, evaluate_classes(truth[rows], said[rows], names))
+        logged = _named("challenger", [evaluation])
+        assert logged["new_holdout.challenger.recall/DoS _slow__2"] == 0.5
+        assert logged.get("new_holdout.challenger.recall/DoS _slow_") == (1.0 if number == 6 else None)
+    cell = compare("era 1", truth, truth, said, classes=names)
+    logged = _of_eras([cell])
+    assert logged["era_1_holdout.challenger.recall/DoS _slow__2"] == 0.5
+    assert logged["era_1_holdout.gain.recall/DoS _slow__2"] == -0.5
+    assert logged["era_1_holdout.gain.recall/DoS _slow_"] == 0

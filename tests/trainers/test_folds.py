@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedKFold
 
 from bot.trainer_options import load_trainer
 from trainers.base import TrainingError
+from trainers.calibration import Calibrated
 from trainers.fitting import fit_grouped
-from trainers.folds import folds
+from trainers.folds import folds, missing
 from trainers.mixing import Mix, draw
+from trainers.search import Searched, Space
+from trainers.sklearn_trainers import LogisticRegression
 
 
 def noise(rows: int, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
@@ -101,8 +106,131 @@ def test_groups_that_leave_nothing_to_learn_from_are_said() -> None:
     features, labels = noise(50, 3)
     with pytest.raises(TrainingError, match=r"of one group alone: nothing can be cross-validated\. Add rows"):
         folds(features, labels, 3, 0, np.zeros(50, dtype=np.uint64))
-    with pytest.raises(TrainingError, match="one class alone to train on"):
+    with pytest.raises(TrainingError, match="each class is in one group alone of those to train on: nothing"):
         folds(features, np.arange(50) // 25, 3, 0, (np.arange(50) // 25).astype(np.uint64))
+    one_host = (np.arange(50) // 10).astype(np.uint64)
+    with pytest.raises(
+        TrainingError, match=r"^class 1 is in too few groups: .* one class alone to train on, and"
+    ):
+        folds(features, (one_host == 3).astype(int), 3, 0, one_host)
+
+
+def three(rare: int, rows: int = 90) -> tuple[pd.DataFrame, np.ndarray]:
+    """Three classes that the features tell apart, the last of so many rows."""
+    labels = np.append(np.arange(rows) % 2, np.full(rare, 2))
+    noise = np.random.default_rng(0).normal(size=(len(labels), 2))
+    return pd.DataFrame({"a": 6 * labels + noise[:, 0], "b": noise[:, 1]}), labels
+
+
+@given(st.integers(2, 6), st.integers(1, 7), st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_there_are_as_many_folds_as_the_rarest_class_has_rows_or_groups(
+    number: int, rare: int, grouped: bool
+) -> None:
+    features, labels = three(rare)
+    groups = np.append(np.arange(90) % 15, 15 + np.arange(rare)).astype(np.uint64) if grouped else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        dealt = folds(features, labels, number, 0, groups)
+    assert len(dealt) == (min(number, rare) if rare > 1 else number)
+    assert missing(labels, dealt) == (None if rare > 1 else 2)
+    assert np.array_equal(np.sort(np.concatenate([outside for _, outside in dealt])), np.arange(90 + rare))
+    if rare > 1:
+        assert all(set(labels[outside]) == {0, 1, 2} for _, outside in dealt)
+
+
+def test_copies_of_a_row_count_once() -> None:
+    features, labels = three(2)
+    places = np.append(np.arange(90), np.repeat([90, 91], 20))
+    dealt = folds(features.iloc[places], labels[places], 5, 0)
+    assert (len(dealt), missing(labels[places], dealt)) == (2, None)
+
+
+def test_no_class_with_two_rows_is_said() -> None:
+    features, _ = noise(2, 0)
+    with pytest.raises(TrainingError, match="no class with two different rows"):
+        folds(features, np.array([0, 1]), 3, 0)
+
+
+def test_groups_of_very_different_sizes_leave_each_class_inside_every_fold() -> None:
+    rng = np.random.default_rng(0)
+    features, _ = noise(400, 0)
+    for _ in range(30):
+        groups = np.minimum(rng.geometric(0.15, 400), 12).astype(np.uint64)
+        labels = rng.integers(0, 2, 400) + (groups <= 1) * rng.integers(0, 3, 400)
+        labels = np.where(groups == 12, 2, labels)
+        if (dealt := folds(features, labels, 5, 0, groups)) and missing(labels, dealt) is not None:
+            assert len(np.unique(groups[labels == missing(labels, dealt)])) == 1
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("method", ["sigmoid", "isotonic"])
+def test_a_calibrated_model_never_forgets_a_rare_class_silently(method: str, grouped: bool) -> None:
+    options = {"n_estimators": 20, "calibrate": method}
+    for rare in (1, 2, 20):
+        features, labels = three(rare, 400)
+        groups = np.append(np.arange(400) % 20, np.full(rare, 20)).astype(np.uint64) if grouped else None
+        trainer = load_trainer("random_forest", options)
+        if grouped or rare == 1:
+            where = "one group alone" if grouped else "one row alone"
+            with pytest.raises(
+                TrainingError, match=rf"class 2 \(its position.* is in {where} of .* `calibrate`"
+            ):
+                fit_grouped(trainer, features, labels, (), groups)
+        else:
+            model = fit_grouped(trainer, features, labels, (), groups)
+            assert (model.predict(features)[labels == 2] == 2).all()
+
+
+def test_nothing_is_fitted_before_it_is_known_that_nothing_can_be_calibrated() -> None:
+    class Untouched:
+        name = "untouched"
+
+        def params(self):
+            return {}
+
+        def fit(self, *given):
+            raise AssertionError("fitted")
+
+    features, labels = three(1)
+    with pytest.raises(TrainingError, match="one row alone"):
+        Calibrated(Untouched(), "sigmoid").fit(features, labels, ())
+
+
+@pytest.mark.parametrize(("metric", "rare"), [("roc_auc", 1), ("roc_auc", 2), ("neg_log_loss", 2)])
+def test_a_search_bears_a_class_of_one_row(metric: str, rare: int) -> None:
+    search = {"params": {"min_samples_leaf": [1, 20]}, "trials": 3, "metric": metric}
+    trainer = load_trainer("random_forest", {"n_estimators": 20, "search": search})
+    model = trainer.fit(*three(rare), ())
+    assert set(model.classes_) == {0, 1, 2}
+    assert np.isfinite(trainer.params()["search.score"])
+    assert trainer.params()["search.folds"] == (2 if rare == 2 else 3)
+
+
+def test_a_search_by_a_metric_that_no_fold_has_says_why() -> None:
+    search = {"params": {"min_samples_leaf": [1, 20]}, "trials": 3, "metric": "neg_log_loss"}
+    trainer = load_trainer("random_forest", {"n_estimators": 5, "search": search})
+    with pytest.raises(TrainingError, match=r"No fold has rows of every class on both sides: label more"):
+        trainer.fit(*three(1), ())
+
+
+@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
+def test_a_fold_without_a_score_is_left_out_of_the_mean() -> None:
+    features, labels = three(30, 120)
+    groups = np.append(np.arange(120) % 6, 6 + np.arange(30) % 2).astype(np.uint64)
+    groups[labels == 1] = 20  # of one group alone: it is missing inside one fold
+
+    class Contiguous(LogisticRegression):
+        """Like XGBoost it cannot learn classes of which one in the middle is missing."""
+
+        def fit(self, features, labels, *given):
+            if len(np.unique(labels)) <= labels.max():
+                raise ValueError("classes are not contiguous")
+            return super().fit(features, labels, *given)
+
+    searched = Searched(lambda given: Contiguous(**given), Space({"C": [0.1, 1.0]}, folds=3))
+    searched.fit(features, labels, (), groups)
+    assert searched.params()["search.score"] > 0.9
 
 
 def test_the_groups_reach_what_goes_around_a_trainer(monkeypatch) -> None:

@@ -11,7 +11,18 @@ from scipy.stats import binom
 
 from detectors import Baseline
 from detectors.table import coded_frame
-from trainers.sampling import MIXES, draw, explained, groups, inclusion, pivotal, rare, read_pool, strangeness
+from trainers.sampling import (
+    MIXES,
+    draw,
+    explained,
+    groups,
+    inclusion,
+    pivotal,
+    rare,
+    read_pool,
+    strangeness,
+    unsure,
+)
 
 sizes = st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=60).map(np.array)
 
@@ -190,3 +201,12 @@ def test_the_same_seed_draws_the_same_rows(seed) -> None:
     _, arms = population(100)
     first, second = (draw(arms, MIXES["hybrid"], 20, np.random.default_rng(seed), rows=100) for _ in range(2))
     assert first.at.tolist() == second.at.tolist() and first.arm == second.arm
+
+
+def test_the_less_sure_of_several_classes_a_model_is_the_more_a_row_is_worth() -> None:
+    confidence = np.linspace(0, 0.999, 50)  # of ten classes it may say one with 0.2
+    assert (np.diff(unsure(confidence, several=True)) < 0).all()
+    assert unsure(confidence, several=True) == pytest.approx(1 - confidence)
+    assert (unsure(np.array([0.0, 1.0]), several=True) > 0).all()
+    of_two = np.array([0.1, 0.5, 0.9])
+    assert unsure(of_two) == pytest.approx(np.sqrt(of_two * (1 - of_two)))

@@ -12,7 +12,7 @@ from mlflow.utils.validation import _validate_metric_name
 
 from trainers.base import DataFile, TrainingError
 from trainers.mlflow_registry import MlflowRegistry
-from trainers.tracking import Entry, Tracking, metric_name
+from trainers.tracking import Entry, Tracking, metric_name, metric_names
 
 NOON = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
 FILE = DataFile("/inbox/monday.csv", "ab" * 32, 120)
@@ -179,3 +179,20 @@ def test_more_metrics_than_a_call_takes_are_cut_and_the_first_of_two_alike_count
 def test_any_column_has_a_name_that_mlflow_takes(text):
     _validate_metric_name(f"psi/{metric_name(text)}")
     _validate_metric_name(metric_name(text))
+
+
+@given(st.lists(st.text(min_size=1, max_size=12) | st.text("a(_2", min_size=1, max_size=5), unique=True))
+def test_each_metric_of_a_record_has_a_name_of_its_own(texts):
+    found = metric_names(texts)
+    assert list(found) == texts
+    assert len(set(found.values())) == len(texts)
+    for name in found.values():
+        _validate_metric_name(f"old_holdout.challenger.{name}")
+        assert metric_name(name) == name
+    assert texts == [] or found[texts[0]] == metric_name(texts[0])
+
+
+def test_long_names_that_differ_at_their_end_stay_apart():
+    one, other = metric_names(["recall/" + "x" * 300 + end for end in "ab"]).values()
+    assert one != other
+    _validate_metric_name(f"old_holdout.challenger.{other}")
