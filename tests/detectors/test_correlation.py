@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
+from detectors import Baseline, check
 from detectors.codes import MISSING, CodedRows
 from detectors.correlation import Correlation
 
@@ -109,3 +111,37 @@ def test_one_that_repeated_another_and_does_so_no_more_is_found_among_many():
 def test_a_material_loss_of_a_close_correlation_is_seen_whatever_the_size_of_the_reference(rows):
     score = Correlation().score_table(rows_of(drawn(0.98, rows, 1)), rows_of(drawn(0.75, 2000, 2)))
     assert score is not None and score.statistic > 0.15 and score.p_value == 0.0005
+
+
+def phases(random: np.random.Generator, when: np.ndarray) -> pd.DataFrame:
+    """Eight features that follow a weak cycle at different phases, two of which go together besides."""
+    phase, size = np.linspace(0, 2 * np.pi, 8, endpoint=False), np.linspace(0.3, 0.6, 8)
+    values = random.normal(size=(len(when), 8)) + size * np.sin(2 * np.pi * when[:, None] / 20 + phase)
+    values[:, 1] = 0.8 * values[:, 0] + 0.6 * values[:, 1]
+    return pd.DataFrame(values, columns=list("abcdefgh"))
+
+
+def test_what_goes_together_otherwise_within_a_phase_is_natural_and_a_lost_connection_is_not() -> None:
+    random = np.random.default_rng(5)
+    when = np.repeat(np.arange(20), 400)
+    learned = Baseline.fit(phases(random, when).assign(period=when), period="period")
+    assert learned.table is not None
+    assert learned.table.variation["correlation"] > 0.1
+    verdicts = []
+    for phase in range(20):
+        batch = phases(random, np.full(1500, phase))
+        verdicts.append(check(learned, batch, detectors=[Correlation()]).verdict)
+        batch["b"] = random.permutation(batch["b"].to_numpy())
+        assert check(learned, batch, detectors=[Correlation()]).verdict == "drift"
+    assert verdicts.count("stable") == 20
+
+
+def test_periods_too_short_to_tell_a_change_from_chance_set_a_floor_all_the_same() -> None:
+    when = np.repeat(np.arange(20), 250)
+    frame = pd.DataFrame(np.random.default_rng(6).normal(size=(5000, 6)), columns=list("abcdef"))
+    learned = Baseline.fit(frame.assign(period=when), period="period")
+    assert learned.table is not None
+    whole = np.corrcoef(frame.to_numpy(), rowvar=False)
+    parts = [np.corrcoef(frame[when == k].to_numpy(), rowvar=False) for k in range(20)]
+    farthest = max(float(np.abs(part - whole).max()) for part in parts)  # of normals, nearly that of ranks
+    assert learned.table.variation["correlation"] == pytest.approx(farthest, abs=0.06)
