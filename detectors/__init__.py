@@ -15,7 +15,7 @@ The map of the house, from the file inwards:
 - `verdict` judges: `feed` (broken or drift; `units`, `clock`, `probe`), `findings`, `policy`, `attribution`,
   `estimated_performance`, `recommendation`. `report` is what it says; `checking` is all of it in one call.
 - `performance`, `metrics`, `labelled_predictions`, `class_metrics`, `intervals`, `weighted`, `segments`,
-  `degradation`, `diagnosis`: labels.
+  `degradation`, `diagnosis`: labels. `disagreement`: two versions on the same rows.
 - `checks`, `table_checks`, `claims`: the contract suite of detectors. `drill`: known drifts.
 """
 

@@ -5,7 +5,8 @@ Imports `detectors` and nothing of the other packages. The map of the house, fro
 - `dataset`, `schema`, `labels`, `fingerprint`: labelled files as training rows and hold-outs that never mix.
 - `ledger`: which rows were there before or contradict another. `mixing`: which old and new rows a model is fitted on.
 - `base`: what a trainer and a registry are. `sklearn_trainers`: the built-in ones, `estimators`: any other of
-  scikit-learn, `calibration` and `search`: what goes around any, by `folds`. `checks`: their contract suite.
+  scikit-learn, `calibration` and `search`: what goes around any, by `folds`. `fitting`: one fit of any of them.
+  `checks`: their contract suite.
 - `pipeline`: from files to a registered version, judged on the same hold-outs. `promotion`: the gate, which recommends.
 - `judgement`, `matrix_plot`: both models on every era's hold-out, `clusters`: where rows come in groups.
 - `expectation`: what a retrain would bring, before it.
