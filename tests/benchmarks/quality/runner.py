@@ -21,6 +21,7 @@ from tests.benchmarks.quality.unseen import TABLES, unseen_chunk
 
 REFERENCE_ROWS = 10_000
 PERIOD = "period"
+BEYOND = 1.5
 _SMALL_POOL, _LARGE_POOL = 60_000, 115_000
 _REFERENCES_PER_POOL = 10
 SCENARIOS_OF: Mapping[str, tuple[Scenario, ...]] = {
@@ -190,12 +191,17 @@ def season_chunk(
     reference = frame_of(columns).assign(**{PERIOD: period.astype(np.float64)})
     fresh = order[size:]
     calm = [_seasonal(season, pool, fresh, rows, random) for _ in range(batches)]
-    moved = [_seasonal(season, pool, fresh, rows, random, on_top=True) for _ in range(max(1, batches // 4))]
+    steady = [name for name in pool.of("normal") if name not in season.features]
+    seasonal = [name for name in pool.of("normal") if name in season.features]
+    few = range(max(1, batches // 4))
+    moved = [_seasonal(season, pool, fresh, rows, random, steady, 1.0) for _ in few]
+    beyond = [_seasonal(season, pool, fresh, rows, random, seasonal, BEYOND) for _ in few]
     names = [season.name] * len(calm) + ["a shift of 1 sd on top of a season"] * len(moved)
+    names += [f"{season.name}, a feature of it {BEYOND:g} sd farther"] * len(beyond)
     return [
         Trial("seasons", name, features, rows, k >= len(calm), judgement, seed=seed)
         for k, (name, judgement) in enumerate(
-            zip(names, judge.judge(reference, calm + moved, PERIOD), strict=True)
+            zip(names, judge.judge(reference, calm + moved + beyond, PERIOD), strict=True)
         )
     ]
 
@@ -206,13 +212,14 @@ def _seasonal(
     fresh: np.ndarray,
     rows: int,
     random: np.random.Generator,
-    on_top: bool = False,
+    among: Sequence[str] = (),
+    size: float = 0.0,
 ) -> pd.DataFrame:
     columns = pool.take(random.choice(fresh, rows, replace=False))
     season.apply(columns, pool, season.batch(random))
-    if on_top:
-        name = str(random.choice(np.array([n for n in pool.of("normal") if n not in season.features])))
-        columns[name] = columns[name] + pool.scale[name]
+    if among:
+        name = str(random.choice(np.array(among)))
+        columns[name] = columns[name] + size * pool.scale[name]
     return frame_of(columns)
 
 

@@ -1,0 +1,43 @@
+"""Natural variation: what a period that is drawn anew may differ by."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from detectors import Baseline, check
+from detectors.variation import twice_as_far
+
+NAMES = ("psi", "ks", "chi_square", "jensen_shannon", "wasserstein", "missing_share", "out_of_range")
+
+
+@pytest.mark.parametrize("sd", [0.05, 0.2, 0.5, 1.0])
+def test_twice_as_far_is_what_a_gaussian_shift_of_twice_the_size_costs(sd):
+    """Closed forms of a shift by d standard deviations: PSI d^2, Wasserstein d, KS 2 Phi(d/2) - 1."""
+    assert twice_as_far("psi", sd**2) == pytest.approx((2 * sd) ** 2)
+    assert twice_as_far("wasserstein", sd) == 2 * sd
+    once, twice = (2 * stats.norm.cdf(shift / 2) - 1 for shift in (sd, 2 * sd))
+    assert 0.9 * twice < twice_as_far("ks", once) < 1.05 * twice
+
+
+@given(st.sampled_from(NAMES), st.floats(0, 1), st.floats(0, 1))
+def test_twice_as_far_grows_with_the_effect_and_keeps_shares_shares(name, one, other):
+    low, high = sorted((one, other))
+    assert low <= twice_as_far(name, low) <= twice_as_far(name, high)
+    if name not in ("psi", "wasserstein"):
+        assert twice_as_far(name, high) <= 1
+
+
+@pytest.mark.parametrize(("times", "verdict"), [(1.7, "stable"), (3.5, "drift")])
+def test_a_new_period_may_lie_farther_out_than_those_that_were_seen(times, verdict):
+    rng = np.random.default_rng(11)
+    week = np.repeat(np.arange(20), 500)
+    sizes = 0.5 * np.sin(2 * np.pi * np.arange(20) / 20)
+    frame = pd.DataFrame({"week": week, "x": rng.normal(0, 1, 10_000) + sizes[week], "y": rng.random(10_000)})
+    batch = pd.DataFrame({"x": rng.normal(0.5 * times, 1, 2_000), "y": rng.random(2_000)})
+    assert check(Baseline.fit(frame, period="week"), batch).verdict == verdict
+    assert check(Baseline.fit(frame, ignore=["week"]), batch).verdict == "drift"
