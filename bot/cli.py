@@ -23,6 +23,7 @@ from bot.cli_parts import chosen_model as _model
 from bot.cli_parts import print_json as _print_json
 from bot.cli_parts import say as _say
 from bot.cli_versions import COMMANDS, sync_tracking
+from detectors.processor import sort_fast
 
 if TYPE_CHECKING:
     from bot.alerting import Notify
@@ -960,6 +961,7 @@ def main() -> None:
     """The console script: known errors become one clear line and their exit status."""
     # pydantic would look for plug-ins of its own in every installed package, at every start
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    sort_fast()
     from bot.config import ConfigError
     from bot.plugins import PluginError
     from detectors.errors import DataError

@@ -95,6 +95,7 @@ class RowSampler:
         self._most = most
         self._random = np.random.default_rng(seed)
         self._parts: list[RowSample] = []
+        self._smallest = np.empty(0)  # keys
         self._limit = 1.0  # no key above it can be among the smallest any more
         self._held = 0
 
@@ -103,14 +104,17 @@ class RowSampler:
     ) -> None:
         """Consider some more rows: columns of shape (rows,)."""
         keys = self._random.random(rows)
+        smallest = np.concatenate([self._smallest, keys[keys < self._limit]])
+        if len(smallest) > self._most:
+            smallest = np.partition(smallest, self._most - 1)[: self._most]
+            self._limit = float(np.nextafter(smallest[-1], 1.0))
+        self._smallest = smallest
         chosen = np.flatnonzero(keys < self._limit)
-        if len(chosen) > self._most:
-            chosen = np.sort(chosen[np.argpartition(keys[chosen], self._most - 1)[: self._most]])
         self._parts.append(
             RowSample(
                 keys[chosen],
-                {name: values[chosen] for name, values in numeric.items()},
-                {name: values[chosen] for name, values in categorical.items()},
+                {name: values.take(chosen) for name, values in numeric.items()},
+                {name: values.take(chosen) for name, values in categorical.items()},
             )
         )
         self._held += len(chosen)
@@ -131,11 +135,9 @@ class RowSampler:
 
         def joined(kind: str) -> dict[str, np.ndarray]:
             return {
-                name: np.concatenate([values, *(getattr(part, kind)[name] for part in rest)])[kept]
+                name: np.concatenate([values, *(getattr(part, kind)[name] for part in rest)]).take(kept)
                 for name, values in getattr(first, kind).items()
             }
 
         self._parts = [RowSample(keys[kept], joined("numeric"), joined("categorical"))]
         self._held = len(kept)
-        if self._held == self._most:
-            self._limit = float(keys[kept[-1]])

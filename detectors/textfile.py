@@ -90,7 +90,6 @@ class TextFile:
         self.columns, self.notes = unique_names(cells)
         self.done: int | None = 0
         self._pass(skip)
-        self._keep(self._rest)
 
     def __enter__(self) -> TextFile:
         return self
@@ -110,11 +109,11 @@ class TextFile:
         if self._rest:
             size = len(self._rest) if size < 0 else size
             data, self._rest = self._rest[:size], self._rest[size:]
-            return data
-        data = self._pull(size)
+        else:
+            data = self._pull(size)
+            if self._on_read is not None:
+                self._on_read(self._disk.tell(), self.size)
         self._keep(data)
-        if self._on_read is not None:
-            self._on_read(self._disk.tell(), self.size)
         return data
 
     def blocks(self, size: int) -> Iterator[memoryview]:
@@ -138,7 +137,7 @@ class TextFile:
                 )
             lines = kept + data
             if not data:
-                self._quotes, self._tail = 0, lines
+                self._tail = lines
                 self.check_end()
                 if lines:
                     yield memoryview(lines)

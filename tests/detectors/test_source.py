@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from detectors import textfile
-from detectors.cells import category
+from detectors.cells import NULLS, category
 from detectors.digest import sha256_file
 from detectors.errors import DataError
 from detectors.source import Chunk, Stream, header_of, read_frame, stream
@@ -82,6 +82,23 @@ def test_infinities_and_missing_values_in_all_their_spellings(tmp_path):
     assert not any(c.invalid for c in chunks)
     np.testing.assert_array_equal(read_frame(path)["a"].to_numpy(), got)
     assert source.rows == len(cells)
+
+
+@pytest.mark.parametrize("cell", [*NULLS, " ", " nan ", "nan(7)", "-inf", "word", "1e999"])
+def test_a_rare_cell_is_read_alike_with_and_without_a_column_of_text_beside_it(tmp_path, monkeypatch, cell):
+    monkeypatch.setattr("detectors.csv_source._BLOCK", 2_000)
+    monkeypatch.setattr("detectors.csv_source._COLUMN", 1)
+    lines = [f"{i},x" for i in range(3_000)]
+    lines[2_000] = f"{cell},x"
+    path = write(tmp_path, "a,b\n" + "\n".join(lines) + "\n")
+    found = []
+    for texts in (frozenset(), B):  # numbers alone are first read as if no cell were empty
+        source, chunks = drain(path, A, texts)
+        assert source.rows == 3_000 and len(chunks) > 5
+        found.append((column(chunks, "a"), sum(chunk.invalid.get("a", 0) for chunk in chunks)))
+    np.testing.assert_array_equal(found[0][0], found[1][0])
+    assert found[0][1] == found[1][1] == (cell == "word")
+    assert found[0][0][1_999:2_002:2] == [1_999, 2_001]
 
 
 def test_cells_that_are_no_numbers_are_counted_and_missing(tmp_path):

@@ -1,0 +1,65 @@
+"""What NumPy is told of the processor: only on Zen 4, only before it is loaded, and nothing that it does not know."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ZEN_4 = {"vendor_id": "AuthenticAMD", "cpu family": "25", "flags": "fpu sse2 avx2 avx512f avx512bw"}
+OTHERS = [
+    {**ZEN_4, "cpu family": "26"},
+    {**ZEN_4, "flags": "fpu sse2 avx2"},  # Zen 3
+    {**ZEN_4, "vendor_id": "GenuineIntel"},
+    {},
+]
+SAYS = """
+import os, sys
+from pathlib import Path
+if "loaded" in sys.argv: import numpy
+from detectors.processor import sort_fast
+sort_fast(Path(sys.argv[1]))
+import numpy as np
+assert (np.sort(np.arange(3_000.0)[::-1]) == np.arange(3_000.0)).all()
+print(os.environ.get("NPY_DISABLE_CPU_FEATURES"))
+"""
+
+
+def described(folder: Path, processor: dict[str, str]) -> Path:
+    file = folder / "cpuinfo"
+    one = "".join(f"{key}\t: {value}\n" for key, value in {"processor": "0", **processor}.items())
+    file.write_text(f"{one}\n{one}")
+    return file
+
+
+def told(file: Path, *arguments: str, **more: str) -> str:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("NPY_")}
+    done = subprocess.run(
+        [sys.executable, "-W", "error::ImportWarning", "-c", SAYS, str(file), *arguments],
+        env={**environment, "PYTHONPATH": str(Path(__file__).parents[2]), **more},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="NumPy has no such features here")
+def test_numpy_sorts_without_avx512_on_zen_4(tmp_path):
+    zen_4 = described(tmp_path, ZEN_4)
+    assert told(zen_4) in ("X86_V4", "AVX512_SKX")
+    assert told(zen_4, "loaded") == "None"
+    assert told(zen_4, NPY_DISABLE_CPU_FEATURES="") == ""
+
+
+@pytest.mark.parametrize("processor", OTHERS, ids=["Zen 5", "Zen 3", "Intel", "none"])
+def test_other_processors_are_left_alone(tmp_path, processor):
+    assert told(described(tmp_path, processor)) == "None"
+
+
+def test_where_no_processors_are_described_nothing_is_done(tmp_path):
+    assert told(tmp_path / "absent") == "None"
