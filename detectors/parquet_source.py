@@ -17,7 +17,7 @@ from detectors.objects import ObjectPath
 if TYPE_CHECKING:
     import pandas as pd
 
-_CELLS = 1 << 21  # of a chunk
+_CELLS = 1 << 22  # of a chunk
 _ROWS = 1 << 16  # at most
 
 
