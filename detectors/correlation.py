@@ -36,6 +36,9 @@ class Correlation:
     90,000,000 / features^2 rows of the batch are dealt (200 at least): a small change is then no longer
     significant. Rows that depend on each other (of one session, say) are taken for independent, as everywhere.
 
+    Where the reference's own periods differ (`CodedRows.variation`), 1.1 times that change is no drift, and only what a
+    pair has moved beyond it is held against chance.
+
     Use it beside the domain classifier: where one feature of many has lost its connection to the others (a
     join by the wrong key, a sensor that sends another machine's values), a classifier that looks at everything
     sees little, and this sees a great deal. It needs 200 rows.
@@ -94,14 +97,14 @@ class Correlation:
         change = (np.arctanh(now) - np.arctanh(was)) / math.sqrt(1 / len(u) + 1 / len(v))
         upper = np.triu_indices(len(at), 1)
         surprise = np.abs(change / self._errors(u, was, 1 / (1 / len(u) + 1 / len(v))))[upper]
+        own = reference.variation.get(self.name, 0.0)
+        moved = np.abs(now - was)[upper]
+        surprise *= 1 - np.minimum(1.1 * own / np.maximum(moved, 1e-12), 1.0)  # of what lies beyond it
         worst = int(np.argmax(surprise))
         i, j = upper[0][worst], upper[1][worst]
-        size = float(abs(now[i, j] - was[i, j]))
-        own = reference.variation.get(self.name, 0.0)
+        size = float(moved[worst])
         p = min(1.0, len(surprise) * math.erfc(float(surprise[worst]) / math.sqrt(2)))
-        if size <= 1.1 * own:
-            p = 1.0
-        elif p < _SUSPECT:
+        if p < _SUSPECT:
             p = max(p, self._dealt(before.codes[:, at], after.codes[:, at], i, j))
         text = f"rank correlation of {names[i]} and {names[j]} {was[i, j]:.2f} → {now[i, j]:.2f}"
         return Score(size, p, max(0.0, size - own), text)

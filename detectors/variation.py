@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import reduce
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 _WINDOWS = 20
 _ALPHA = 0.001
+_LEAST = 1e-300  # p that has a logarithm
+_RARE = ("missing_share", "unseen_category", "out_of_range")  # say nothing of the distribution as a whole
 _MOST = 3.0  # PSI of regimes that have next to nothing in common: no variation but other data
 _ALL: tuple[Detector, ...] = (
     *(PSI(), KS(), ChiSquare(), JensenShannon(), Wasserstein()),
@@ -38,8 +41,9 @@ def with_variation(
 ) -> dict[str, FeatureProfile]:
     """Each feature with the effect of a window twice as far from the rest of the reference as the farthest.
 
-    Windows are the periods themselves where there are at most 20, else 20 equal runs of rows in their order.
-    Only windows that differ at p <= 0.001 count, and no floor is above 3: heavy tails and spikes go up to 2.
+    Windows are the periods themselves where there are at most 20, else 20 equal runs of rows in their order. They count
+    where one of them differs at p <= 0.001, or all together do: a weak season may be too small for each to show it. No
+    floor is above 3: heavy tails and spikes go up to 2.
     """
     spans = windows(frame[period])
     return {name: _floored(frame[name], part, spans) for name, part in features.items()}
@@ -55,17 +59,35 @@ def variation_of(values: np.ndarray, whole: FeatureProfile, spans: list[np.ndarr
     were summarized in `whole`, and `spans` are the row numbers of each window."""
     if len(spans) < 2:
         return {}
-    floors: dict[str, float] = {}
+    found: dict[str, list[tuple[float, float]]] = {detector.name: [] for detector in _ALL}
     parts = [whole.summarize(values[span]) for span in spans]
     for i, part in enumerate(parts):
         rest = reduce(FeatureProfile.merge, parts[:i] + parts[i + 1 :])
         strangers = _as_strangers(rest, part, values[spans[i]])
         for detector in _ALL:
-            own = detector.name in ("unseen_category", "out_of_range")
-            effect = _significant_effect(detector, *(strangers if own else (rest, part)))
-            if effect > floors.get(detector.name, 0.0):
-                floors[detector.name] = effect
-    return {name: min(_MOST, twice_as_far(name, effect)) for name, effect in floors.items()}
+            own = detector.name in _RARE
+            if (one := _tested(detector, *(strangers if own else (rest, part)))) is not None:
+                found[detector.name].append(one)
+    together = _together([p for p, _ in found["ks" if whole.kind == "numeric" else "chi_square"]])
+    floors: dict[str, float] = {}
+    for name, windows_ in found.items():
+        p = min((p for p, _ in windows_), default=1.0)
+        effect = max((effect for _, effect in windows_), default=0.0)
+        if effect and min(p, 1.0 if name in _RARE else together) <= _ALPHA:
+            floors[name] = min(_MOST, twice_as_far(name, effect))
+    return floors
+
+
+def _together(p_values: list[float]) -> float:
+    """p of all tests as one; 1 where there are none.
+
+    References: Fisher, Statistical Methods for Research Workers, 4th ed. (1932), section 21.1.
+    """
+    from scipy.special import chdtrc
+
+    if not p_values:
+        return 1.0
+    return float(chdtrc(2 * len(p_values), -2 * sum(math.log(max(p, _LEAST)) for p in p_values)))
 
 
 def twice_as_far(detector: str, effect: float) -> float:
@@ -84,14 +106,15 @@ def twice_as_far(detector: str, effect: float) -> float:
     return 2 * effect if detector == "wasserstein" else effect * (2 - effect)
 
 
-def _significant_effect(detector: Detector, rest: FeatureProfile, part: FeatureProfile) -> float:
+def _tested(detector: Detector, rest: FeatureProfile, part: FeatureProfile) -> tuple[float, float] | None:
+    """p and effect; None where there is none."""
     if isinstance(detector, Wasserstein):  # whose own p is simulated: that of KS costs nothing
         test, measured = KS().score(rest, part), detector.measure(rest, part)
         effect = measured[1] if measured else 0.0
     else:
         test = detector.score(rest, part)
         effect = 0.0 if test is None else test.statistic if test.effect is None else test.effect
-    return effect if test is not None and test.p_value is not None and test.p_value <= _ALPHA else 0.0
+    return None if test is None or test.p_value is None else (test.p_value, effect)
 
 
 def _as_strangers(

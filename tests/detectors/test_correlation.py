@@ -145,3 +145,17 @@ def test_periods_too_short_to_tell_a_change_from_chance_set_a_floor_all_the_same
     parts = [np.corrcoef(frame[when == k].to_numpy(), rowvar=False) for k in range(20)]
     farthest = max(float(np.abs(part - whole).max()) for part in parts)  # of normals, nearly that of ranks
     assert learned.table.variation["correlation"] == pytest.approx(farthest, abs=0.06)
+
+
+def test_what_chance_makes_of_a_natural_change_is_natural_too() -> None:
+    before = drawn(0.4, 4_000, 1)
+    p_values = []
+    for seed in range(200):
+        score = Correlation(deals=99).score_table(
+            rows_of(before, correlation=0.15), rows_of(drawn(0.25, 200, seed + 2))
+        )
+        assert score is not None and score.p_value is not None
+        p_values.append(score.p_value)
+    assert sum(p <= 0.05 for p in p_values) <= 18  # 10 expected at most, and their chance
+    gone = Correlation().score_table(rows_of(before, correlation=0.15), rows_of(drawn(-0.2, 1_000, 9)))
+    assert gone is not None and gone.p_value == 0.0005

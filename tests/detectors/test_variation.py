@@ -41,3 +41,19 @@ def test_a_new_period_may_lie_farther_out_than_those_that_were_seen(times, verdi
     batch = pd.DataFrame({"x": rng.normal(0.5 * times, 1, 2_000), "y": rng.random(2_000)})
     assert check(Baseline.fit(frame, period="week"), batch).verdict == verdict
     assert check(Baseline.fit(frame, ignore=["week"]), batch).verdict == "drift"
+
+
+def test_a_season_too_weak_for_any_one_period_to_show_is_known_by_all_together():
+    rng = np.random.default_rng(12)
+    week = np.repeat(np.arange(20), 300)
+    offsets = rng.uniform(-0.2, 0.2, (20, 40))
+    names = [f"weak{i}" for i in range(40)]
+    weak = pd.DataFrame(rng.normal(0, 1, (6_000, 40)) + offsets[week], columns=names)
+    still = pd.DataFrame(rng.normal(0, 1, (6_000, 100)), columns=[f"still{i}" for i in range(100)])
+    features = Baseline.fit(pd.concat([weak, still], axis=1).assign(week=week), period="week").features
+    known = {name for name, part in features.items() if "psi" in part.variation}
+    assert len(known & set(names)) >= 39
+    assert len(known - set(names)) <= 6  # one of 20 windows at 0.001 for each
+    sizes = pd.Series({name: np.abs(offsets[:, i]).max() for i, name in enumerate(names)})
+    for name in known & set(names):  # four times the PSI of a Gaussian shift as far, and of 300 rows
+        assert features[name].variation["psi"] >= 2 * sizes[name] ** 2
