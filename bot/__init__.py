@@ -2,7 +2,8 @@
 
 The map of the house, from the edge inwards (imports run in this order only):
 
-- `cli` (with `cli_versions`, `cli_parts`), `demo`: what a person starts. `bootstrap`: puts the concrete parts together.
+- `cli` (with `cli_versions`, `cli_parts`), `demo`: what a person starts. `processor`: what NumPy is told before it is
+  loaded. `bootstrap`: puts the concrete parts together.
 - `slack`: what people see and press. `scheduler`: when scans run. `worker`: the training process.
 - `monitoring`, `retraining`, `evaluating`, `status`, `labelling`, `quarantine`, `feedback`, `tuning`, `drilling`,
   `sampling`, `expecting`: the use cases. `creep`, `estimates`, `backtest`: what they look up in the past. `samples`,

@@ -23,7 +23,7 @@ from bot.cli_parts import chosen_model as _model
 from bot.cli_parts import print_json as _print_json
 from bot.cli_parts import say as _say
 from bot.cli_versions import COMMANDS, sync_tracking
-from detectors.processor import sort_fast
+from bot.processor import sort_fast
 
 if TYPE_CHECKING:
     from bot.alerting import Notify

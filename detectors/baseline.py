@@ -97,7 +97,8 @@ class Baseline:
             ignore: other columns that are no features.
             categorical: columns that are categories even if they look like numbers.
             period: a column (date, day, number of a run ...) that orders the data in time. Drift then has to
-                exceed the variation among the reference's own periods. Never inferred from the order of rows.
+                exceed the variation among the reference's own periods (`detectors.variation`). Never inferred
+                from the order of rows.
             model / version: whose baseline this is.
 
         Raises:

@@ -29,7 +29,8 @@ class CodedRows:
         codes: uint8, shape (rows, features). Numeric: 0 below the training range, 1 ... 32 the quantile of the
             reference, 33 above the range, 34 missing. Categorical: 0 ... 29 the reference's categories, most
             frequent first (of at least 5 rows), 30 other, 31 unseen, 32 missing.
-        variation: detector name -> natural variation among the reference's own periods, where one was named.
+        variation: detector name -> natural variation among the reference's own periods, where one was named, and
+            of how many rows the domain classifier's is.
     """
 
     features: tuple[str, ...]

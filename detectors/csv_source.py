@@ -117,7 +117,8 @@ class _Parser:
 
     Attributes:
         texts: columns that are read as text.
-        filled: no cell was empty so far. To compare each cell with the words for "no value" is a tenth of the work.
+        filled: every cell was a number so far (NaN is one). To look for the words for "no value" in each is up to a
+            tenth of the work. Several threads may say at once that it is over.
     """
 
     path: Location
@@ -133,7 +134,7 @@ class _Parser:
     def options(
         self, texts: frozenset[str], malformed: _Malformed, *, quoted: bool, filled: bool = False
     ) -> dict[str, Any]:
-        """What pyarrow's readers are to do; with `filled` a cell without a value is an error."""
+        """What pyarrow's readers are to do; with `filled` a cell that is no number is an error."""
         from pyarrow import csv
 
         # a column must be converted for rows to be counted at all

@@ -14,6 +14,7 @@ from detectors.codes import ABOVE, BELOW, OTHER, UNSEEN, CodedRows
 
 LEAST_ROWS = 200  # fewer rows teach a classifier of many features nothing
 MOST_CURRENT, MOST_REFERENCE = 2_000, 4_000
+PERIOD_ROWS = "domain_classifier, rows"  # in `CodedRows.variation`: of a period
 _FOLDS = 3
 _FAMILIAR = 0.995  # of the reference's rows score below what counts as strange
 _FUTILE = 0.3  # p after some folds, above which the others are not worth their time
@@ -50,7 +51,8 @@ class DomainClassifier:
     Use it beside the detectors of single features: it sees a correlation that is gone, a combination that was
     never there, and many small shifts together. It needs 200 rows, and does not say which feature it was.
 
-    Where the reference's own periods differ (`CodedRows.variation`), 1.1 times that excess is no drift.
+    Where the reference's own periods differ (`CodedRows.variation`), 1.1 times that excess is no drift, and as many
+    rows of the batch are looked at as a period has.
 
     Attributes:
         moderate: AUC - 1/2 above which drift is moderate: what is less cannot matter to a model.
@@ -90,8 +92,9 @@ class DomainClassifier:
         """AUC - 1/2 and p; None below 200 rows on either side."""
         if min(reference.rows, current.rows) < LEAST_ROWS:
             return None
-        before, after = reference.head(MOST_REFERENCE), current.head(MOST_CURRENT)
         own = reference.variation.get(self.name, 0.0)
+        like = int(reference.variation.get(PERIOD_ROWS, MOST_CURRENT))  # of more rows it learns more
+        before, after = reference.head(MOST_REFERENCE), current.head(like)
         areas: list[float] = []
         for fold in self._folds(before, after):
             areas.append(fold.area)

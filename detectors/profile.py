@@ -56,7 +56,8 @@ class FeatureProfile:
         finite / mean / m2 / minimum / maximum: of the finite values; m2 is the sum of squared deviations.
         known: categorical: categories of the reference, most frequent first; counts: rows of each, int64.
         unseen: categories not in the reference and their rows, at most 1,000; unseen_rows: rows in all.
-        variation: detector name -> natural variation among the reference's own periods, where one was named.
+        variation: detector name -> natural variation among the reference's own periods, where one was named; PSI has
+            one within the range and one outside.
     """
 
     name: str

@@ -13,6 +13,7 @@ from detectors.pooled import category_totals, pooled_cells
 from detectors.profile import FeatureProfile
 
 _FLOOR = 1e-4
+OUTSIDE = "psi, outside"  # natural variation of the cells that hold no value the reference has
 
 
 def psi(reference: np.ndarray, current: np.ndarray) -> float:
@@ -27,13 +28,35 @@ def psi(reference: np.ndarray, current: np.ndarray) -> float:
     >>> round(psi(np.array([500_000, 500_000]), np.array([200_000, 800_000])), 3)  # -0.3 ln 0.4 + 0.3 ln 1.6
     0.416
     """
+    return float(_terms(reference, current).sum())
+
+
+def _terms(reference: np.ndarray, current: np.ndarray) -> np.ndarray:
+    """What each cell adds; nothing where one side has no rows."""
     m, n = reference.sum(), current.sum()
     if not m or not n:
-        return 0.0
+        return np.zeros(len(reference))
     shared = (reference + current) / (m + n)
     p = np.maximum((reference + shared) / (m + 1), _FLOOR)
     q = np.maximum((current + shared) / (n + 1), _FLOOR)
-    return float(((q - p) * np.log(q / p)).sum())
+    terms: np.ndarray = (q - p) * np.log(q / p)
+    return terms
+
+
+def inside_and_outside(reference: FeatureProfile, current: FeatureProfile) -> tuple[float, float]:
+    """PSI* of the cells within what the reference holds, and of the others: out of range, unseen, missing.
+
+    A mean that moves with the season moves rows between the cells inside; it is no reason for missing values.
+    """
+    before, after = reference.cells, current.cells
+    per_row = 1 / max(1, reference.rows) + 1 / max(1, current.rows)
+    inside = slice(
+        1 if reference.kind == "numeric" else 0, -2
+    )  # the last two: above the range or unseen, missing
+    terms, occupied = _terms(before, after), (before + after) > 0
+    freedom = max(0, int(occupied[inside].sum()) - 1)
+    within = max(0.0, float(terms[inside].sum()) - freedom * per_row)
+    return within, max(0.0, float(terms.sum()) - max(0, int(occupied.sum()) - 1) * per_row - within)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +115,11 @@ class PSI:
         freedom = max(0, int(((before + after) > 0).sum()) - 1)
         effect = max(0.0, statistic - freedom * per_row)
         p = significance.combine(_tests(reference, current))
-        floor = reference.variation.get(self.name, 0.0)
-        if floor:
+        if self.name in reference.variation:
+            natural = _natural(reference, current, effect)
             p = (
-                max(p, significance.beyond_variation(statistic / per_row, freedom, floor / per_row))
-                if effect > floor
+                max(p, significance.beyond_variation(statistic / per_row, freedom, natural / per_row))
+                if effect > natural
                 else 1.0
             )
         return Score(statistic, p, effect, describe(reference, current))
@@ -110,6 +133,15 @@ class PSI:
         tests = 3 + int(reference.missing > 0)
         distance = max(0.0, float(chdtri(freedom, alpha / tests)) - freedom)
         return significance.batch_rows(distance / self.significant, reference.rows)
+
+
+def _natural(reference: FeatureProfile, current: FeatureProfile, effect: float) -> float:
+    """How much of PSI* is natural: inside and outside the range each at most what the reference's periods allow."""
+    within, beyond = reference.variation["psi"], reference.variation.get(OUTSIDE)
+    if beyond is None:  # a baseline of before the two were told apart
+        return min(effect, within)
+    inside, outside = inside_and_outside(reference, current)
+    return min(inside, within) + min(outside, beyond)
 
 
 def _tests(reference: FeatureProfile, current: FeatureProfile) -> list[float]:

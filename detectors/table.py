@@ -12,9 +12,14 @@ from detectors.base import TableDetector
 from detectors.codes import CodedRows, coded
 from detectors.columns import series_categories, series_numbers
 from detectors.correlation import Correlation
-from detectors.domain_classifier import LEAST_ROWS, MOST_CURRENT, MOST_REFERENCE, DomainClassifier
+from detectors.domain_classifier import (
+    LEAST_ROWS,
+    MOST_CURRENT,
+    MOST_REFERENCE,
+    PERIOD_ROWS,
+    DomainClassifier,
+)
 from detectors.profile import FeatureProfile
-from detectors.variation import twice_as_far
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,11 +66,11 @@ def _variation(
     windows: Sequence[np.ndarray],
     random: np.random.Generator,
 ) -> dict[str, float]:
-    """What each whole-table detector finds natural between a period and the others.
+    """The largest statistic of each whole-table detector between a period and the others.
 
-    For the domain classifier, that of a period twice as far out as the farthest which is no chance; for the rank
-    correlation, the largest of all, since each batch is another draw of the same pairs: within a phase of a weak season
-    they go together otherwise, too little to show in one period.
+    That of the domain classifier where it is no chance, and of how many rows it is, since more rows are told apart
+    better; that of the rank correlation always, since each batch is another draw of the same pairs: within a phase of a
+    weak season they go together otherwise, too little to show in one period.
     """
     kept = random.permutation(np.concatenate(list(windows)))[:_PERIOD_ROWS]
     codes = coded_frame(parts, frame.iloc[kept])
@@ -84,6 +89,7 @@ def _variation(
             # a period of some hundred rows cannot tell a change that matters from chance: it counts all the same
             if score.p_value <= _ALPHA or isinstance(detector, Correlation):
                 most[detector.name] = max(most.get(detector.name, 0.0), score.statistic)
-    if (own := DomainClassifier().name) in most:  # AUC - 1/2, of which there is a half at most
-        most[own] = twice_as_far(own, 2 * most[own]) / 2
+    if DomainClassifier().name in most:
+        sizes = [min(MOST_CURRENT, int(mask.sum())) for mask in inside]
+        most[PERIOD_ROWS] = float(np.median([size for size in sizes if size >= LEAST_ROWS]))
     return most

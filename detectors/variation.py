@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import reduce
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from detectors.ks import KS
 from detectors.missing_share import MissingShare
 from detectors.out_of_range import OutOfRange
 from detectors.profile import FeatureProfile
-from detectors.psi import PSI
+from detectors.psi import OUTSIDE, PSI, inside_and_outside
 from detectors.unseen_category import UnseenCategory
 from detectors.wasserstein import Wasserstein
 
@@ -43,7 +43,7 @@ def with_variation(
 
     Windows are the periods themselves where there are at most 20, else 20 equal runs of rows in their order. They count
     where one of them differs at p <= 0.001, or all together do: a weak season may be too small for each to show it. No
-    floor is above 3: heavy tails and spikes go up to 2.
+    floor is above 3, which a period with a PSI of 0.75 reaches: beyond that the data are others, not farther out.
     """
     spans = windows(frame[period])
     return {name: _floored(frame[name], part, spans) for name, part in features.items()}
@@ -60,21 +60,27 @@ def variation_of(values: np.ndarray, whole: FeatureProfile, spans: list[np.ndarr
     if len(spans) < 2:
         return {}
     found: dict[str, list[tuple[float, float]]] = {detector.name: [] for detector in _ALL}
+    divided: list[tuple[float, float]] = []
     parts = [whole.summarize(values[span]) for span in spans]
     for i, part in enumerate(parts):
         rest = reduce(FeatureProfile.merge, parts[:i] + parts[i + 1 :])
         strangers = _as_strangers(rest, part, values[spans[i]])
+        divided.append(inside_and_outside(rest, part))
         for detector in _ALL:
             own = detector.name in _RARE
             if (one := _tested(detector, *(strangers if own else (rest, part)))) is not None:
                 found[detector.name].append(one)
     together = _together([p for p, _ in found["ks" if whole.kind == "numeric" else "chi_square"]])
     floors: dict[str, float] = {}
-    for name, windows_ in found.items():
-        p = min((p for p, _ in windows_), default=1.0)
-        effect = max((effect for _, effect in windows_), default=0.0)
+    for name, some in found.items():
+        p = min((p for p, _ in some), default=1.0)
+        effect = max((effect for _, effect in some), default=0.0)
         if effect and min(p, 1.0 if name in _RARE else together) <= _ALPHA:
             floors[name] = min(_MOST, twice_as_far(name, effect))
+    if "psi" in floors:
+        inside, outside = np.max(divided, axis=0)
+        floors["psi"] = min(_MOST, twice_as_far("psi", float(inside)))
+        floors[OUTSIDE] = min(_MOST, twice_as_far(OUTSIDE, float(outside)))
     return floors
 
 
@@ -90,20 +96,30 @@ def _together(p_values: list[float]) -> float:
     return float(chdtrc(2 * len(p_values), -2 * sum(math.log(max(p, _LEAST)) for p in p_values)))
 
 
-def twice_as_far(detector: str, effect: float) -> float:
+def twice_as_far(name: str, effect: float) -> float:
     """The effect of a period that lies twice as far out.
 
     One that is drawn anew lies beyond each of 20 others once in 21 times, feature by feature, and twice as far once in
-    1,600 where they vary normally. PSI grows with the square of a distance, Wasserstein with the distance, and shares
-    and what else lies between 0 and 1 like 1 - (1 - effect)^2: twice what is small, and never more than all.
+    1,500 where they vary normally (of 4 others, once in 25). PSI within the range grows with the square of a small
+    shift, outside of it and for Wasserstein with the rows or the distance, and what lies between 0 and 1 like
+    1 - (1 - effect)^2: twice what is small, and never more than all.
 
     Examples:
         >>> twice_as_far("psi", 0.25), twice_as_far("wasserstein", 0.25), twice_as_far("ks", 0.25)
         (1.0, 0.5, 0.4375)
     """
-    if detector == "psi":
-        return 4 * effect
-    return 2 * effect if detector == "wasserstein" else effect * (2 - effect)
+    return _TWICE[name](effect)
+
+
+def _share(effect: float) -> float:
+    return effect * (2 - effect)
+
+
+_TWICE: Mapping[str, Callable[[float], float]] = {
+    **dict.fromkeys(("ks", "chi_square", "jensen_shannon", *_RARE), _share),
+    **dict.fromkeys(("wasserstein", OUTSIDE), lambda effect: 2 * effect),
+    "psi": lambda effect: 4 * effect,
+}
 
 
 def _tested(detector: Detector, rest: FeatureProfile, part: FeatureProfile) -> tuple[float, float] | None:

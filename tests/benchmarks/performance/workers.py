@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from detectors.processor import sort_fast
+from bot.processor import sort_fast
 from tests.benchmarks.performance.measuring import in_turns
 
 _LABEL = "Label"  # as in `data`, which would load NumPy and pyarrow

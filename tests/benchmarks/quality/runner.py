@@ -21,7 +21,6 @@ from tests.benchmarks.quality.unseen import TABLES, unseen_chunk
 
 REFERENCE_ROWS = 10_000
 PERIOD = "period"
-BEYOND = 1.5
 _SMALL_POOL, _LARGE_POOL = 60_000, 115_000
 _REFERENCES_PER_POOL = 10
 SCENARIOS_OF: Mapping[str, tuple[Scenario, ...]] = {
@@ -192,12 +191,12 @@ def season_chunk(
     fresh = order[size:]
     calm = [_seasonal(season, pool, fresh, rows, random) for _ in range(batches)]
     steady = [name for name in pool.of("normal") if name not in season.features]
-    seasonal = [name for name in pool.of("normal") if name in season.features]
-    few = range(max(1, batches // 4))
-    moved = [_seasonal(season, pool, fresh, rows, random, steady, 1.0) for _ in few]
-    beyond = [_seasonal(season, pool, fresh, rows, random, seasonal, BEYOND) for _ in few]
+    few, drifts = range(max(1, batches // 4)), [drift for drift in DRIFT if drift.weight is None]
+    moved = [_seasonal(season, pool, fresh, rows, random, steady) for _ in few]
+    drifted = [drifts[(len(few) * seed + k + 5 * kind) % len(drifts)] for k in few]
+    beyond = [_seasonal(season, pool, fresh, rows, random, drift=drift) for drift in drifted]
     names = [season.name] * len(calm) + ["a shift of 1 sd on top of a season"] * len(moved)
-    names += [f"{season.name}, a feature of it {BEYOND:g} sd farther"] * len(beyond)
+    names += [f"{season.name}, with one of the drifts"] * len(beyond)
     return [
         Trial("seasons", name, features, rows, k >= len(calm), judgement, seed=seed)
         for k, (name, judgement) in enumerate(
@@ -212,14 +211,16 @@ def _seasonal(
     fresh: np.ndarray,
     rows: int,
     random: np.random.Generator,
-    among: Sequence[str] = (),
-    size: float = 0.0,
+    shifted: Sequence[str] = (),
+    drift: Scenario | None = None,
 ) -> pd.DataFrame:
     columns = pool.take(random.choice(fresh, rows, replace=False))
     season.apply(columns, pool, season.batch(random))
-    if among:
-        name = str(random.choice(np.array(among)))
-        columns[name] = columns[name] + size * pool.scale[name]
+    if shifted:
+        name = str(random.choice(np.array(shifted)))
+        columns[name] = columns[name] + pool.scale[name]
+    if drift is not None:
+        drift.change(columns, pool, random)
     return frame_of(columns)
 
 
