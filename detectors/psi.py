@@ -50,9 +50,8 @@ def inside_and_outside(reference: FeatureProfile, current: FeatureProfile) -> tu
     """
     before, after = reference.cells, current.cells
     per_row = 1 / max(1, reference.rows) + 1 / max(1, current.rows)
-    inside = slice(
-        1 if reference.kind == "numeric" else 0, -2
-    )  # the last two: above the range or unseen, missing
+    # numeric: below, cells, above, missing; categories: cells, unseen, missing
+    inside = slice(1 if reference.kind == "numeric" else 0, -2)
     terms, occupied = _terms(before, after), (before + after) > 0
     freedom = max(0, int(occupied[inside].sum()) - 1)
     within = max(0.0, float(terms[inside].sum()) - freedom * per_row)
