@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _CELLS = 5_000_000  # of the sample, which is held in memory
 _LEAST_SAMPLE = 1_000
-_TOGETHER = 1 << 21  # cells that are counted at once
+_TOGETHER = 1 << 20  # cells that are counted at once
 
 
 def profile_batch(

@@ -33,6 +33,7 @@ BROKEN_SHARE = 0.5  # cells of the wrong type from which a column is broken, not
 _OTHER_FORMAT = 0.05  # the same where the cells are numbers in another notation: no drift writes those
 _VARIED = 0.8  # a reference with one value in more of its rows hardly varied
 _MOVED, _FAR = 0.2, 0.177  # PSI* and Kolmogorov's distance of significant drift
+_STILL = 0.005  # distance that any change of unit exceeds: it takes one in a hundred values to another place
 _QUIET = 0.25  # share of the other features that may have moved although the fault explains the batch
 _LEAST_ROWS = 20
 _COPIES = 0.2  # share of the rows that are copies, above that of the reference
@@ -70,7 +71,11 @@ def find_faults(baseline: Baseline, profile: Profile, policy: Policy) -> tuple[F
     if profile.sample is not None and profile.rows >= _LEAST_ROWS:
         frozen = {name for fault in found for name in fault.features}
         moving = [name for name in whole if name not in frozen]
-        columns = {n: profile.sample.column(n) for n in moving if whole[n].kind == "numeric"}
+        columns = {
+            n: profile.sample.column(n)
+            for n in moving
+            if whole[n].kind == "numeric" and not _still(baseline.features[n], whole[n])
+        }
         found += unit_faults(baseline.features, columns, alpha, _Rows(baseline, profile.sample, moving))
         found += _copies(baseline, profile.rows, profile.sample, moving, policy.alpha)
     if profile.probe is not None:
@@ -219,8 +224,21 @@ def _moved(reference: FeatureProfile, current: FeatureProfile) -> bool:
     m, n = reference.filled, current.filled
     if not m or not n:
         return bool(m) != bool(n)
-    distance = float(np.abs(reference.at_most / m - current.at_most / n).max())
+    distance = _distance(reference, current)
     return distance > _FAR and smirnov(distance, m, n) < 1e-3
+
+
+def _still(reference: FeatureProfile, current: FeatureProfile) -> bool:
+    """Whether the values other than zero, which is zero in any unit, lie where they did: so in large calm batches."""
+    if not reference.filled or not current.filled:
+        return False
+    changing = 1 - _rows_with(current, 0.0) / current.filled
+    return _distance(reference, current) <= _STILL * changing
+
+
+def _distance(reference: FeatureProfile, current: FeatureProfile) -> float:
+    """Kolmogorov's, at the grid points of the reference."""
+    return float(np.abs(reference.at_most / reference.filled - current.at_most / current.filled).max())
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,19 +119,19 @@ class RowSampler:
         )
         self._held += len(chosen)
         if self._held > 2 * self._most:
-            self._compact()
+            self._keep(np.flatnonzero(np.concatenate([part.keys for part in self._parts]) < self._limit))
 
     def sample(self) -> RowSample | None:
         """What was drawn so far; None where nothing was added."""
         if not self._parts:
             return None
-        self._compact()
+        keys = np.concatenate([part.keys for part in self._parts])
+        self._keep(np.argsort(keys, kind="stable")[: self._most])
         return self._parts[0]
 
-    def _compact(self) -> None:
+    def _keep(self, kept: np.ndarray) -> None:
+        """These rows alone, in this order, of all that are held."""
         first, *rest = self._parts
-        keys = np.concatenate([part.keys for part in self._parts])
-        kept = np.argsort(keys, kind="stable")[: self._most]
 
         def joined(kind: str) -> dict[str, np.ndarray]:
             return {
@@ -139,5 +139,6 @@ class RowSampler:
                 for name, values in getattr(first, kind).items()
             }
 
-        self._parts = [RowSample(keys[kept], joined("numeric"), joined("categorical"))]
+        keys = np.concatenate([part.keys for part in self._parts])[kept]
+        self._parts = [RowSample(keys, joined("numeric"), joined("categorical"))]
         self._held = len(kept)

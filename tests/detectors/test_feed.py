@@ -275,3 +275,18 @@ def test_copies_are_found_in_a_sample_of_a_large_batch(baseline: Baseline) -> No
     (fault,) = faults(baseline, twice(draw(60_000, rng), rng))
     assert fault.kind == "duplicates"
     assert fault.share > 0.8
+
+
+@pytest.mark.parametrize("share", [1.0, 0.06])
+@pytest.mark.parametrize("column", ["duration", "price", "zeros"])
+def test_another_unit_is_found_in_a_large_batch_beside_columns_that_lie_still(
+    column: str, share: float
+) -> None:
+    """In a large batch chance moves a column by less than any change of unit, which is passed over."""
+    rng = np.random.default_rng(7)
+    reference, batch = draw(200_000, rng), draw(100_000, rng)
+    for frame in (reference, batch):  # mostly zeros
+        frame["zeros"] = np.where(rng.random(len(frame)) < 0.9, 0.0, rng.lognormal(2, 1, len(frame)))
+    large = Baseline.fit(reference, version="1")
+    assert not faults(large, batch)
+    assert kinds(faults(large, scaled(column, 1_000, share)(batch, rng))) == {(column, "unit")}
