@@ -11,7 +11,8 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from tests.benchmarks.quality import unseen
-from tests.benchmarks.quality.judges import Classic, Judgement, Ours, Trial
+from tests.benchmarks.quality.harm import SCENARIOS, estimates_chunk
+from tests.benchmarks.quality.judges import Classic, Estimated, Judgement, Ours, Trial
 from tests.benchmarks.quality.population import frame_of, make_pool
 from tests.benchmarks.quality.runner import LONG, SHORT, SHORT_SECTIONS, TINY, draw, run, tasks
 from tests.benchmarks.quality.scenarios import DRIFT, IMMATERIAL, NO_DRIFT, seasons
@@ -128,3 +129,28 @@ def test_precision_looks_at_the_first_ones_where_so_many_are_named():
         1.0,
         0.5,
     )
+
+
+class Confidence:
+    """A plain estimator: the mean chance that the model is right, as it says itself; without an answer to the last."""
+
+    def estimate(self, record, batches):
+        assert set(record["label"]) == set(record["said"]) == {0, 1}
+        chances = [np.maximum(b["probability"], 1 - b["probability"]).mean() for b in batches]
+        known = (record["label"] == record["said"]).mean()
+        return [Estimated(c, c - 0.05, c + 0.05, c < known - 0.03, 0.0) for c in chances[:-1]] + [None]
+
+
+def test_who_only_estimates_is_held_against_the_truth_too():
+    scenarios = (SCENARIOS[0], SCENARIOS[2], SCENARIOS[-1])
+    with threadpool_limits(1):
+        trials = estimates_chunk(Confidence(), 800, 2, 3, 3_000, scenarios)
+    assert [t.name for t in trials] == [s.name for s in scenarios for _ in range(2)]
+    for calm in trials[:2]:
+        assert abs(calm.facts["accuracy"] - calm.facts["expected_accuracy"]) < 0.1
+    assert [t.facts["estimated"] for t in trials] == [True] * 5 + [False]
+    said = {row["name"]: row for row in rows_of(trials, "some")}
+    assert said["nothing"]["error"] < 0.1 and said["labels turn where one feature is high"]["error"] > 0.02
+    assert said["covariate shift"]["batches"] == 4
+    told = [measure for measure, *_ in promises(list(said.values()))]
+    assert "error of the estimate, covariate shift" in told and "retrain where < 1 is lost" not in told

@@ -105,7 +105,11 @@ class Champion:
 
     def said(self, columns: Columns) -> np.ndarray:
         """Its labels for rows as they come."""
-        return self.predict(typed_features(frame_of(columns), self.schema, "batch", []))[0]
+        return self.scored(columns)[0]
+
+    def scored(self, columns: Columns) -> tuple[np.ndarray, np.ndarray]:
+        """Its labels and probabilities of class 1 for rows as they come."""
+        return self.predict(typed_features(frame_of(columns), self.schema, "batch", []))
 
 
 def make_champion(seed: int, features: int = 40, rows: int = 10_000) -> Champion:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
 
 import numpy as np
+import pandas as pd
 
 from detectors import DriftReport, check
 from detectors.performance import Thresholds, breaches, evaluate
@@ -20,7 +21,7 @@ from tests.benchmarks.quality.champions import (
     draw,
     make_champion,
 )
-from tests.benchmarks.quality.judges import Trial, judged
+from tests.benchmarks.quality.judges import Estimated, Judgement, Trial, judged
 from tests.benchmarks.quality.population import frame_of
 
 LABELS = 300  # labelled rows with which a turned concept is looked for
@@ -48,6 +49,52 @@ def harm_chunk(
             trials.append(trial(scenario.name, rows, report, seconds, facts, seed))
             if scenario.family == "concept":
                 trials.append(_with_labels(trials[-1], batch, champion, random))
+    return trials
+
+
+class Estimator(Protocol):
+    """See `peers.PeerJudge.estimate`."""
+
+    def estimate(self, record: pd.DataFrame, batches: Iterable[pd.DataFrame]) -> list[Estimated | None]: ...
+
+
+def estimates_chunk(
+    estimator: Estimator,
+    rows: int,
+    batches: int,
+    seed: int,
+    reference: int,
+    scenarios: Sequence[HarmScenario] = SCENARIOS,
+) -> list[Trial]:
+    """The champions and scenarios of `harm_chunk` before one who only estimates: an alarm is its advice to look."""
+    champion = make_champion(seed, rows=reference)
+    random = np.random.default_rng([seed, 9])
+    record = champion.baseline.record
+    assert record is not None
+    known = pd.DataFrame({"label": record.label, "said": record.predicted, "probability": record.score})
+    drawn = [
+        (scenario, draw(scenario, champion, rows, random)) for scenario in scenarios for _ in range(batches)
+    ]
+    scored = (champion.scored(batch.columns) for _, batch in drawn)
+    asked = [pd.DataFrame({"said": label, "probability": chance}) for label, chance in scored]
+    trials = []
+    for (scenario, batch), answer in zip(drawn, estimator.estimate(known, asked), strict=True):
+        facts: dict[str, Any] = {
+            "family": scenario.family,
+            "loss": batch.loss,
+            "realised": batch.realised,
+            "expected_accuracy": champion.accuracy - batch.loss,
+            "estimated": answer is not None,
+            "only_estimated": True,
+            "recommendation": "label" if answer is not None and answer.alarm else "none",
+        }
+        judgement = Judgement(False, verdict="error")
+        if answer is not None:
+            facts |= {"accuracy": answer.accuracy, "low": answer.low, "high": answer.high, "valid": True}
+            judgement = Judgement(answer.alarm, seconds=answer.seconds)
+        trials.append(
+            Trial("harm", scenario.name, 40, rows, batch.loss > 0.03, judgement, facts=facts, seed=seed)
+        )
     return trials
 
 

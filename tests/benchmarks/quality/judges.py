@@ -36,6 +36,23 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True)
+class Estimated:
+    """What was said of a champion's accuracy on a batch without labels.
+
+    Attributes:
+        low / high: of the interval.
+        alarm: the estimate itself raises one.
+        seconds: of the estimate alone.
+    """
+
+    accuracy: float
+    low: float
+    high: float
+    alarm: bool
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Trial:
     """One judged batch.
 

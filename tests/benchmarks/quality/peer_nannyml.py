@@ -1,4 +1,4 @@
-"""Runs in NannyML's own environment: `UnivariateDriftCalculator` with its defaults. See `peers` for the protocol."""
+"""Runs in NannyML's own environment: `UnivariateDriftCalculator` and `CBPE` with their defaults. See `peers`."""
 
 import json
 import logging
@@ -25,23 +25,55 @@ def judge(calculator, batch, names):
     return {"alarm": bool(alerts), "any": bool(alerts), "ranking": ranking, "seconds": seconds}
 
 
+def estimate(estimator, batch):
+    started = time.perf_counter()
+    found = estimator.estimate(batch).filter(period="analysis").to_df()["accuracy"].iloc[0]
+    seconds = time.perf_counter() - started
+    return {
+        "accuracy": float(found["value"]),
+        "low": float(found["lower_confidence_boundary"]),
+        "high": float(found["upper_confidence_boundary"]),
+        "alarm": bool(found["alert"]),
+        "seconds": seconds,
+    }
+
+
+def calculator_of(task, reference, rows):
+    names = task["numerical"] + task["categorical"]
+    made = nannyml.UnivariateDriftCalculator(
+        column_names=names, treat_as_categorical=task["categorical"], chunk_size=rows
+    )
+    made.fit(reference)
+    return lambda batch: judge(made, batch, names)
+
+
+def estimator_of(task, record, rows):
+    made = nannyml.CBPE(
+        metrics=["accuracy"],
+        y_true="label",
+        y_pred="said",
+        y_pred_proba="probability",
+        problem_type="classification_binary",
+        chunk_size=rows,
+    )
+    made.fit(record)
+    return lambda batch: estimate(made, batch)
+
+
 def main():
     warnings.filterwarnings("ignore")
     logging.disable(logging.CRITICAL)
     for line in sys.stdin:
         task = json.loads(line)
-        names = task["numerical"] + task["categorical"]
-        reference, said, calculator, rows = pd.read_parquet(task["reference"]), [], None, 0
+        made = estimator_of if "record" in task else calculator_of
+        known, said, one, rows = pd.read_parquet(task.get("record") or task["reference"]), [], None, 0
         for path in task["batches"]:
             batch = pd.read_parquet(path)
             try:
-                if calculator is None or rows != len(batch):
+                if one is None or rows != len(batch):
                     rows = len(batch)
-                    calculator = nannyml.UnivariateDriftCalculator(
-                        column_names=names, treat_as_categorical=task["categorical"], chunk_size=rows
-                    )
-                    calculator.fit(reference)
-                said.append(judge(calculator, batch, names))
+                    one = made(task, known, rows)
+                said.append(one(batch))
             except Exception as error:
                 said.append({"error": f"{type(error).__name__}: {error}"[:300]})
         print("\x1e" + json.dumps(said), flush=True)

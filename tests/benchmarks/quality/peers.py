@@ -3,7 +3,9 @@
 A peer runs as a child process that is given one line of JSON for each reference (paths of Parquet files, and which
 columns are numbers and which categories) and answers with one line that begins with a record separator: for each
 batch whether it raises an alarm, whether any single feature does, the features by suspicion, and seconds; or an error.
-Identifier columns are left out for them, as a user would.
+Identifier columns are left out for them, as a user would. One that estimates a model's accuracy is also given a line
+with what the model said on its hold-outs ("record": label, said, probability) and on batches without labels, and
+answers with accuracy, low, high, alarm and seconds.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from tests.benchmarks.quality.environments import Unavailable, install
-from tests.benchmarks.quality.judges import Judgement
+from tests.benchmarks.quality.judges import Estimated, Judgement
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Peer:
         pins: what is installed.
         script: the child process, beside this file.
         any_name: the row for "any single feature", where the peer's own verdict on a batch is another one.
+        estimates: estimates the accuracy of a model without labels too.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Peer:
     pins: tuple[str, ...]
     script: str
     any_name: str = ""
+    estimates: bool = False
 
 
 PEERS = (
@@ -53,6 +57,7 @@ PEERS = (
         "nannyml",
         ("nannyml==0.13.1", "pandas==2.3.3", "pyarrow", "statsmodels"),
         "peer_nannyml.py",
+        estimates=True,
     ),
 )
 
@@ -101,6 +106,30 @@ class PeerJudge:
                 "categorical": [name for name in features if name not in numerical],
             }
             return [self._judgement(said) for said in self._ask(task)]
+
+    def estimate(self, record: pd.DataFrame, batches: Iterable[pd.DataFrame]) -> list[Estimated | None]:
+        """Of each batch, where it could be estimated.
+
+        Args:
+            record: label and said (0 or 1) and probability of class 1 on the model's hold-outs.
+            batches: said and probability.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            home = Path(folder)
+            record.to_parquet(home / "record.parquet")
+            paths = []
+            for k, batch in enumerate(batches):
+                paths.append(str(home / f"batch{k}.parquet"))
+                batch.to_parquet(paths[-1])
+            answers = self._ask({"record": str(home / "record.parquet"), "batches": paths})
+        return [self._estimated(said) for said in answers]
+
+    def _estimated(self, said: Mapping[str, object]) -> Estimated | None:
+        if "error" in said:
+            self.errors.append(str(said["error"]))
+            return None
+        accuracy, low, high, seconds = (float(str(said[k])) for k in ("accuracy", "low", "high", "seconds"))
+        return Estimated(accuracy, low, high, bool(said["alarm"]), seconds)
 
     def _ask(self, task: dict[str, object]) -> Sequence[dict[str, object]]:
         assert self.process.stdin is not None and self.process.stdout is not None

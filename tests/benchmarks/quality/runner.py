@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 
 from tests.benchmarks.quality.champions import HarmScenario
-from tests.benchmarks.quality.harm import SCENARIOS, harm_chunk
+from tests.benchmarks.quality.harm import SCENARIOS, estimates_chunk, harm_chunk
 from tests.benchmarks.quality.judges import OURS, Judge, Trial
+from tests.benchmarks.quality.peers import PeerJudge
 from tests.benchmarks.quality.population import Pool, frame_of, make_pool
 from tests.benchmarks.quality.real import FOLDER, real_chunk, real_harm_chunk
 from tests.benchmarks.quality.scenarios import DRIFT, IMMATERIAL, NO_DRIFT, PERIODS, Scenario, Season, seasons
@@ -272,6 +273,19 @@ def tasks(plan: Plan, judge: Judge, seed: int = 1) -> list[Task]:
                 found.append(
                     partial(real_harm_chunk, plan.harm_rows, plan.harm_batches, seed * 10_000 + number)
                 )
+    if isinstance(judge, PeerJudge) and judge.peer.estimates and "harm" in plan.sections:
+        for number in range(plan.champions):
+            found.append(
+                partial(
+                    estimates_chunk,
+                    judge,
+                    plan.harm_rows,
+                    plan.harm_batches,
+                    seed * 10_000 + number,
+                    plan.reference_rows,
+                    plan.harm_scenarios,
+                )
+            )
     if "real data" in plan.sections and FOLDER.is_dir():
         for rows in plan.real_rows:
             for number, some in spread(plan.real_batches):

@@ -74,7 +74,8 @@ def _harm(who: str, trials: Sequence[Trial]) -> list[Row]:
 
 def _decisions(who: str, name: str, trials: Sequence[Trial]) -> Row:
     lost = [t for t in trials if t.facts["loss"] > HURTS]
-    fine = [t for t in trials if t.facts["loss"] < HARMLESS]
+    # who only estimates never says "retrain"
+    fine = [t for t in trials if t.facts["loss"] < HARMLESS and not t.facts.get("only_estimated")]
     estimated = [t for t in trials if t.facts["estimated"]]
 
     def share(some: Sequence[Trial], holds: Callable[[Trial], bool]) -> float | None:
@@ -160,12 +161,14 @@ def _points(value: float | None) -> str:
 
 def _harm_table(rows: Iterable[Row]) -> str:
     head = [
-        "what happens", "batches", "mean loss, points", "alarm", "lose > 3: label or retrain", "lose < 1: retrain",
+        "who", "what happens", "batches", "mean loss, points", "alarm", "lose > 3: label or retrain",
+        "lose < 1: retrain",
         "error of the estimate, points (realised / expected accuracy)", "interval covers (realised / expected)",
         "estimate valid", "seconds",
     ]  # fmt: skip
     body = [
         [
+            row["who"],
             row["name"],
             f"{row['batches']}",
             _points(row["mean_loss"]),
