@@ -135,7 +135,7 @@ class TextFile:
                     "unreadable",
                     f"{self.path} has a row of more than {_LONGEST >> 20} MiB: it is not a CSV file",
                 )
-            lines = kept + data
+            lines = kept + data if kept else data
             if not data:
                 self._tail = lines
                 self.check_end()
@@ -143,12 +143,21 @@ class TextFile:
                     yield memoryview(lines)
                 self.done = None
                 return
-            end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
+            last = data.rfind(b"\n")
+            end = max(last, data.rfind(b"\r", max(last, 0))) + 1
             cut = len(kept) + end if end else 0
-            kept = lines[cut:]
+            kept = self._back(lines[cut:]) if cut else lines
             if cut:
                 self.done = (self.done or 0) + cut
                 yield memoryview(lines)[:cut]
+
+    def _back(self, data: bytes) -> bytes:
+        """Give back what was read too far, as to put it before the next block means to copy that; or give it again."""
+        if not data or self._rest or not isinstance(self._raw, pa.OSFile):
+            return data
+        self._raw.seek(self._raw.tell() - len(data))
+        self._plain -= len(data)
+        return b""
 
     def check_end(self) -> None:
         """Once everything is read: DataError "truncated" if the last row was cut off."""
