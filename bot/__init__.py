@@ -12,8 +12,8 @@ The map of the house, from the edge inwards (imports run in this order only):
 - `tracking`: what MLflow is told of checks, afterwards.
 - `lineage`: where a version comes from, and what became of it. `serving`: who is handed the champion.
 - `text_report`, `sentences`, `…_text`, `progress`: words.
-- `listing`, `inbox`, `jobs`: what lies there, what of it is finished and new; a training as plain JSON. `isolation`:
-  detectors of others in a process (`detector_child`).
+- `listing`, `inbox`, `jobs`: what lies there, what of it is finished and new; a training as plain JSON. `identity`: a
+  file's digest ahead of time. `isolation`: detectors of others in a process (`detector_child`).
 - `engine`: where a batch is counted and a forest grows, here or on a Dask cluster.
 - `alerting`, `authorization`: pure rules. `config`, `template`, `plugins`, `trainer_options`, `times`: settings and
   what they name.

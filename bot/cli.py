@@ -23,7 +23,7 @@ from bot.cli_parts import chosen_model as _model
 from bot.cli_parts import print_json as _print_json
 from bot.cli_parts import say as _say
 from bot.cli_versions import COMMANDS, sync_tracking
-from bot.processor import sort_fast
+from bot.processor import sort_fast, start_fast
 
 if TYPE_CHECKING:
     from bot.alerting import Notify
@@ -176,6 +176,10 @@ def check(
     context: click.Context, file: Location, model_name: str | None, as_json: bool, notify: bool
 ) -> None:
     """Check a batch FILE (CSV, .gz, .zst, Parquet, or a folder of such parts) against the champion's baseline."""
+    start_fast()
+    from bot.identity import begin
+
+    identity = begin(file.absolute()) if isinstance(file, Path) else None
     from bot.progress import reading
     from detectors.errors import DataError
 
@@ -184,7 +188,9 @@ def check(
     _require_channel(application, model, notify)
     try:
         with reading(file) as progress:
-            checked = application.monitoring.check(model, file.absolute(), progress=progress)
+            checked = application.monitoring.check(
+                model, file.absolute(), progress=progress, identity=identity
+            )
     except DataError:
         failed = application.monitoring.failed(model, file.absolute()) if notify else None
         if failed is not None:

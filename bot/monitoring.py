@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from bot import alerting, tracking
 from bot.config import Config, ModelSection
 from bot.creep import with_creep
+from bot.identity import Identity
 from bot.inbox import Inbox, InboxFile, Unreadable
 from bot.isolation import contained
 from bot.labelling import waiting
@@ -78,15 +79,23 @@ class Monitoring:
     engine: Engine = here
 
     def check(
-        self, model: ModelSection, path: Location, *, progress: Advance | None = None, patience: float = 600
+        self,
+        model: ModelSection,
+        path: Location,
+        *,
+        progress: Advance | None = None,
+        patience: float = 600,
+        identity: Identity | None = None,
     ) -> Checked:
         """Check one file against the champion's baseline, once for the same bytes, baseline and policy.
 
-        `patience` is how many seconds to wait for another process that is checking the same file.
+        `patience` is how many seconds to wait for another process that is checking the same file; `identity` is that
+        of the file, where it is being found out already.
         Raises NotTrained, BeingChecked, or DataError when the file cannot be used (which is remembered too).
         """
-        champion, stamp = self.champion(model), stamp_of(path)
-        claim = self._claim_or_wait(model, path, champion, patience)
+        champion = self.champion(model)
+        found = Identity(stamp_of(path), partial(sha256_file, path)) if identity is None else identity
+        claim, stamp = self._claim_or_wait(model, path, champion, found.digest(), patience), found.stamp
         if claim.kind != "mine":
             return Checked(self._up_to_date(model, _finished(claim.batch)), fresh=False)
         return Checked(self._measure(model, champion, claim.batch, progress, stamp), fresh=True)
@@ -128,10 +137,10 @@ class Monitoring:
         )
 
     def _claim_or_wait(
-        self, model: ModelSection, path: Location, champion: Trained, patience: float
+        self, model: ModelSection, path: Location, champion: Trained, digest: str, patience: float
     ) -> Claim:
         """The claim, or what the process that has it finds; if that dies, the claim is taken over."""
-        digest, deadline = sha256_file(path), time.monotonic() + patience
+        deadline = time.monotonic() + patience
         claim = self._claim(model, digest, path, champion, retry_failed=True)
         while claim.kind == "running" and (left := deadline - time.monotonic()) > 0:
             self.store.wait_for_batch(claim.batch.id, timeout=min(left, 2.0))

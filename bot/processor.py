@@ -1,4 +1,4 @@
-"""What NumPy is told of the processor before it is loaded."""
+"""What NumPy is told of the processor, and of its threads, before it is loaded."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from pathlib import Path
 
 _ZEN_3_AND_4 = "25"  # family; of the two only Zen 4 has AVX-512
 _CHOICES = ("NPY_DISABLE_CPU_FEATURES", "NPY_ENABLE_CPU_FEATURES")
+_THREADS = (
+    "OPENBLAS_NUM_THREADS",
+    "GOTO_NUM_THREADS",
+    "OMP_NUM_THREADS",
+)  # OpenBLAS asks for them in this order
 
 
 def sort_fast(processors: Path = Path("/proc/cpuinfo")) -> None:
@@ -27,6 +32,16 @@ def sort_fast(processors: Path = Path("/proc/cpuinfo")) -> None:
         return
     if feature := _avx512():
         os.environ[_CHOICES[0]] = feature
+
+
+def start_fast() -> None:
+    """Have NumPy and SciPy start no threads for linear algebra, of which a check has next to none.
+
+    OpenBLAS starts one for each core when it is loaded, and they stay busy for some tens of milliseconds. Only before
+    NumPy is loaded, and for the processes that this one starts too; what the environment says of their number holds.
+    """
+    if "numpy" not in sys.modules and not any(name in os.environ for name in _THREADS):
+        os.environ[_THREADS[0]] = "1"
 
 
 def _is_zen_4(processors: Path) -> bool:

@@ -8,6 +8,10 @@ from detectors.errors import DataError
 from detectors.location import Location, location
 from detectors.parts import is_folder, parts_of
 
+_STEP = (
+    8 << 20
+)  # bytes at once: in a thread beside others that are busy each step may have to wait for its turn
+
 
 def sha256_file(path: Location | str) -> str:
     """SHA-256 of the file's bytes, in hex; of a folder, of what `sha256sum *` would print of its parts."""
@@ -16,7 +20,10 @@ def sha256_file(path: Location | str) -> str:
         if is_folder(path):
             lines = (f"{sha256_file(part.path)}  {part.path.name}\n" for part in parts_of(path))
             return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
+        digest, step = hashlib.sha256(), memoryview(bytearray(_STEP))
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            while size := file.readinto(step):
+                digest.update(step[:size])
+        return digest.hexdigest()
     except OSError as error:
         raise DataError("unreadable", f"{path} cannot be read: {error.strerror or error}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from detectors.profile import FeatureProfile, Profile
 from detectors.track_record import TrackRecord, class_profile, score_profile
 
 _FORMAT = 1
+_BATCH_LEVEL, _BASELINE_LEVEL = 4, 6  # of zlib: a check packs a profile in a third of the time, 3 % larger
 _SCALARS = (
     *("name", "kind", "rows", "missing", "invalid", "finite", "mean", "m2", "minimum", "maximum"),
     *("known", "unseen", "unseen_rows", "variation"),
@@ -26,6 +28,7 @@ def pack_profile(
     profile: Profile,
     extra: Mapping[str, Any] | None = None,
     more: Mapping[str, np.ndarray] | None = None,
+    level: int = _BATCH_LEVEL,
 ) -> bytes:
     """A profile, and JSON and arrays of one's own beside it, as bytes."""
     parts = list(profile.features.values())
@@ -46,8 +49,16 @@ def pack_profile(
         "at_most": _delta([p.at_most - p.below for p in parts]),
         "counts": _delta([p.counts for p in parts]),
     }
+    return _archive({**arrays, **(more or {})}, level)
+
+
+def _archive(arrays: Mapping[str, np.ndarray], level: int) -> bytes:
+    """As `numpy.savez_compressed` writes it, which always takes level 6."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays, **(more or {}))
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=level) as archive:
+        for name, values in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, values, allow_pickle=False)
     return buffer.getvalue()
 
 
@@ -90,7 +101,7 @@ def pack_baseline(
         said |= {"importance": dict(record.importance), "score_variation": dict(record.profile.variation)}
         if record.spoken is not None:
             said |= {"classes": list(record.classes), "class_variation": dict(record.spoken.variation)}
-    return pack_profile(profile, said, more)
+    return pack_profile(profile, said, more, _BASELINE_LEVEL)
 
 
 def unpack_baseline(

@@ -72,3 +72,26 @@ def test_where_no_processors_are_described_nothing_is_done(tmp_path):
     assert told(tmp_path / "absent") == "None"
     (tmp_path / "strange").write_bytes(b"model name\t: \xff\n" * 2_000)
     assert told(tmp_path / "strange") == "None"
+
+
+def test_linear_algebra_gets_one_thread_unless_the_environment_says_otherwise():
+    says = (
+        "import os, sys\nif 'loaded' in sys.argv: import numpy\nfrom bot.processor import start_fast\nstart_fast()\n"
+        "from threadpoolctl import threadpool_info\nimport numpy\n"
+        "print(os.environ.get('OPENBLAS_NUM_THREADS'), [p['num_threads'] for p in threadpool_info()])"
+    )
+
+    def threads(*arguments: str, **more: str) -> str:
+        kept = {key: value for key, value in os.environ.items() if not key.endswith("_NUM_THREADS")}
+        return subprocess.run(
+            [sys.executable, "-c", says, *arguments],
+            env={**kept, "PYTHONPATH": str(Path(__file__).parents[2]), **more},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+
+    several = min(2, os.cpu_count() or 1)
+    assert threads() in ("1 [1]", "1 []")  # no pool where NumPy was built with something else
+    assert threads(OMP_NUM_THREADS=str(several)) in (f"None [{several}]", "None []")
+    assert threads("loaded").startswith("None")
