@@ -314,7 +314,7 @@ def numeric_profile(name: str, values: np.ndarray, invalid: int = 0) -> FeatureP
         grid = distinct
     else:
         ranks = np.linspace(0, len(finite) - 1, MAX_GRID - len(edges)).astype(np.int64)
-        grid = np.union1d(_short(finite[ranks], distinct, tally), edges)
+        grid = _each_once(np.concatenate([_short(finite[ranks], distinct, tally), edges]))
     return FeatureProfile(name, "numeric", grid=grid, edges=edges).summarize(values, invalid)
 
 
@@ -334,7 +334,7 @@ def _edges(ordered: np.ndarray, distinct: np.ndarray, tally: np.ndarray) -> np.n
     if len(distinct) <= _MAX_DISTINCT_CELLS:
         return distinct
     edges = _quantiles(ordered, _CELLS)
-    if len(np.unique(edges)) == _CELLS:
+    if (edges[1:] > edges[:-1]).all():
         return edges
     heavy = np.flatnonzero(tally >= len(ordered) / _CELLS)
     alone = np.concatenate(
@@ -342,7 +342,14 @@ def _edges(ordered: np.ndarray, distinct: np.ndarray, tally: np.ndarray) -> np.n
     )  # the cell (previous value, value]
     rest = ordered[~np.isin(ordered, distinct[heavy])]
     cut = _quantiles(rest, max(1, round(_CELLS * len(rest) / len(ordered)))) if len(rest) else _floats()
-    return np.unique(np.concatenate([alone, cut, distinct[-1:]]))
+    return _each_once(np.concatenate([alone, cut, distinct[-1:]]))
+
+
+def _each_once(values: np.ndarray) -> np.ndarray:
+    """Ascending; `numpy.unique` would load numpy.ma for it at each start."""
+    ordered = np.sort(values)
+    once: np.ndarray = ordered[np.append(True, ordered[1:] != ordered[:-1])]
+    return once
 
 
 def _short(points: np.ndarray, distinct: np.ndarray, tally: np.ndarray) -> np.ndarray:
