@@ -10,7 +10,8 @@ from pathlib import Path
 
 from bot.listing import Stamp, stamp_of
 from detectors.digest import sha256_file
-from detectors.errors import DataError
+
+_STEP = 8 << 20  # bytes: beside a thread that is busy each step may have to wait for its turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +32,8 @@ def begin(path: Path) -> Identity:
     stamp, found = stamp_of(path), list[str]()
 
     def read() -> None:
-        with suppress(DataError):  # raised by whoever reads it again
-            found.append(sha256_file(path))
+        with suppress(Exception):  # raised by whoever reads it again
+            found.append(sha256_file(path, _STEP))
 
     thread = threading.Thread(target=read, name="identity", daemon=True)
     thread.start()

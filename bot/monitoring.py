@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import lru_cache, partial
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,8 +94,11 @@ class Monitoring:
         Raises NotTrained, BeingChecked, or DataError when the file cannot be used (which is remembered too).
         """
         champion = self.champion(model)
-        found = Identity(stamp_of(path), partial(sha256_file, path)) if identity is None else identity
-        claim, stamp = self._claim_or_wait(model, path, champion, found.digest(), patience), found.stamp
+        digest, stamp = ("", None) if identity is None else (identity.digest(), identity.stamp)
+        if identity is None or stamp_of(path) != stamp:  # it was written to since
+            stamp = stamp_of(path)
+            digest = sha256_file(path)
+        claim = self._claim_or_wait(model, path, champion, digest, patience)
         if claim.kind != "mine":
             return Checked(self._up_to_date(model, _finished(claim.batch)), fresh=False)
         return Checked(self._measure(model, champion, claim.batch, progress, stamp), fresh=True)

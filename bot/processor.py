@@ -35,10 +35,11 @@ def sort_fast(processors: Path = Path("/proc/cpuinfo")) -> None:
 
 
 def start_fast() -> None:
-    """Have NumPy and SciPy start no threads for linear algebra, of which a check has next to none.
+    """Have NumPy and SciPy start no threads for linear algebra, of which most checks have next to none.
 
-    OpenBLAS starts one for each core when it is loaded, and they stay busy for some tens of milliseconds. Only before
-    NumPy is loaded, and for the processes that this one starts too; what the environment says of their number holds.
+    (One that finds a lost correlation has some, beside sorting that takes longer.) OpenBLAS starts one for each core
+    when it is loaded, and they stay busy for some tens of milliseconds. Only before NumPy is loaded, and for the
+    processes that this one starts too; what the environment says of their number holds.
     """
     if "numpy" not in sys.modules and not any(name in os.environ for name in _THREADS):
         os.environ[_THREADS[0]] = "1"

@@ -13,17 +13,20 @@ _STEP = (
 )  # bytes at once: in a thread beside others that are busy each step may have to wait for its turn
 
 
-def sha256_file(path: Location | str) -> str:
-    """SHA-256 of the file's bytes, in hex; of a folder, of what `sha256sum *` would print of its parts."""
+def sha256_file(path: Location | str, step: int = _STEP) -> str:
+    """SHA-256 of the file's bytes, in hex; of a folder, of what `sha256sum *` would print of its parts.
+
+    So many bytes (`step`) are read at once.
+    """
     path = location(path)
     try:
         if is_folder(path):
-            lines = (f"{sha256_file(part.path)}  {part.path.name}\n" for part in parts_of(path))
+            lines = (f"{sha256_file(part.path, step)}  {part.path.name}\n" for part in parts_of(path))
             return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
-        digest, step = hashlib.sha256(), memoryview(bytearray(_STEP))
+        digest, some = hashlib.sha256(), memoryview(bytearray(step))
         with path.open("rb") as file:
-            while size := file.readinto(step):
-                digest.update(step[:size])
+            while size := file.readinto(some):
+                digest.update(some[:size])
         return digest.hexdigest()
     except OSError as error:
         raise DataError("unreadable", f"{path} cannot be read: {error.strerror or error}") from None

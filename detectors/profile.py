@@ -346,7 +346,7 @@ def _edges(ordered: np.ndarray, distinct: np.ndarray, tally: np.ndarray) -> np.n
 
 
 def _each_once(values: np.ndarray) -> np.ndarray:
-    """Ascending; `numpy.unique` would load numpy.ma for it at each start."""
+    """Finite values, one at least, in ascending order; `numpy.unique` would load numpy.ma for it at each start."""
     ordered = np.sort(values)
     once: np.ndarray = ordered[np.append(True, ordered[1:] != ordered[:-1])]
     return once

@@ -35,16 +35,18 @@ def test_a_file_that_cannot_be_read_is_refused_where_the_digest_is_asked_for(tmp
         identity.digest()
 
 
+@pytest.mark.parametrize("known", [False, True], ids=["new", "known"])
 def test_a_file_that_was_written_to_since_its_digest_began_is_not_taken_for_the_old_one(
-    watched, traffic, tmp_path
+    watched, traffic, tmp_path, known
 ):
-    file = tmp_path / "batch.csv"
+    monitoring, file = watched.app.monitoring, tmp_path / "batch.csv"
     file.write_bytes(traffic.stable.read_bytes())
+    if known:
+        assert monitoring.check(watched.model, file).batch.report.verdict == "stable"
     identity = begin(file)
     assert identity.digest() == sha256_file(traffic.stable)
     file.write_bytes(traffic.drifted.read_bytes())
-    with pytest.raises(DataError, match="was written to while it was read"):
-        watched.app.monitoring.check(watched.model, file, identity=identity)
-    # and afterwards it is checked as what it is
-    checked = watched.app.monitoring.check(watched.model, file, identity=begin(file))
+    checked = monitoring.check(watched.model, file, identity=identity)
     assert checked.fresh and checked.batch.sha256 == sha256_file(traffic.drifted)
+    assert checked.batch.report.verdict == "drift"
+    assert not monitoring.check(watched.model, file, identity=begin(file)).fresh

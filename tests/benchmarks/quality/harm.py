@@ -72,9 +72,11 @@ def estimates_chunk(
     record = champion.baseline.record
     assert record is not None
     known = pd.DataFrame({"label": record.label, "said": record.predicted, "probability": record.score})
-    drawn = [
-        (scenario, draw(scenario, champion, rows, random)) for scenario in scenarios for _ in range(batches)
-    ]
+    drawn = []
+    for scenario in [scenario for scenario in scenarios for _ in range(batches)]:
+        drawn.append((scenario, draw(scenario, champion, rows, random)))
+        if scenario.family == "concept":
+            _labelled(drawn[-1][1], random)  # what `harm_chunk` draws here: the batches after it are the same
     scored = (champion.scored(batch.columns) for _, batch in drawn)
     asked = [pd.DataFrame({"said": label, "probability": chance}) for label, chance in scored]
     trials = []
@@ -90,7 +92,7 @@ def estimates_chunk(
         }
         judgement = Judgement(False, verdict="error")
         if answer is not None:
-            facts |= {"accuracy": answer.accuracy, "low": answer.low, "high": answer.high, "valid": True}
+            facts |= {"accuracy": answer.accuracy, "low": answer.low, "high": answer.high}
             judgement = Judgement(answer.alarm, seconds=answer.seconds)
         trials.append(
             Trial("harm", scenario.name, 40, rows, batch.loss > 0.03, judgement, facts=facts, seed=seed)
@@ -133,11 +135,16 @@ def trial(
     )
 
 
+def _labelled(batch: HarmBatch, random: np.random.Generator) -> np.ndarray:
+    """Which rows get labels."""
+    return random.choice(len(batch.labels), min(LABELS, len(batch.labels)), replace=False)
+
+
 def _with_labels(
     unlabelled: Trial, batch: HarmBatch, champion: Champion, random: np.random.Generator
 ) -> Trial:
     """The same batch with some labels at hand, held against the accuracy on the hold-outs less two points."""
-    chosen = random.choice(len(batch.labels), min(LABELS, len(batch.labels)), replace=False)
+    chosen = _labelled(batch, random)
     record = champion.baseline.record
     assert record is not None
     limits = Thresholds(record.accuracy - TOLERATED, None, None, None, None)

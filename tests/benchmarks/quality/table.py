@@ -105,7 +105,7 @@ def _decisions(who: str, name: str, trials: Sequence[Trial]) -> Row:
         "error_of_expected": error("expected_accuracy"),
         "covered": covers("realised"),
         "covered_expected": covers("expected_accuracy"),
-        "valid": share(estimated, lambda t: bool(t.facts["valid"])),
+        "valid": share([t for t in estimated if "valid" in t.facts], lambda t: bool(t.facts["valid"])),
         "seconds": float(np.mean([t.judgement.seconds for t in trials])) if trials else None,
     }
 
