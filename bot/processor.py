@@ -10,11 +10,8 @@ from pathlib import Path
 
 _ZEN_3_AND_4 = "25"  # family; of the two only Zen 4 has AVX-512
 _CHOICES = ("NPY_DISABLE_CPU_FEATURES", "NPY_ENABLE_CPU_FEATURES")
-_THREADS = (
-    "OPENBLAS_NUM_THREADS",
-    "GOTO_NUM_THREADS",
-    "OMP_NUM_THREADS",
-)  # OpenBLAS asks for them in this order
+# What OpenBLAS asks for
+_THREADS = ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_DEFAULT_NUM_THREADS")
 
 
 def sort_fast(processors: Path = Path("/proc/cpuinfo")) -> None:
