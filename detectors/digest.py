@@ -8,9 +8,7 @@ from detectors.errors import DataError
 from detectors.location import Location, location
 from detectors.parts import is_folder, parts_of
 
-_STEP = (
-    8 << 20
-)  # bytes at once: in a thread beside others that are busy each step may have to wait for its turn
+_STEP = 256 << 10
 
 
 def sha256_file(path: Location | str, step: int = _STEP) -> str:
